@@ -1,0 +1,63 @@
+using System.Runtime.InteropServices;
+
+namespace Perennial.Core;
+
+/// <summary>Files that are either whole or absent: written under a temporary name, flushed to disk, then renamed.</summary>
+public static partial class AtomicFile
+{
+    /// <summary>The ending of files not yet whole; a reader ignores them, a cleaner may delete them.</summary>
+    public const string TemporarySuffix = ".partial";
+
+    /// <summary>Writes a file through <paramref name="write"/>; on any failure the old file (if any) stands and the temporary one is removed.</summary>
+    /// <exception cref="IOException">The disk is full or the folder cannot be written.</exception>
+    public static void Write(string path, Action<FileStream> write)
+    {
+        ArgumentNullException.ThrowIfNull(write);
+        var temporary = path + TemporarySuffix;
+        try
+        {
+            using (var stream = new FileStream(temporary, FileMode.Create, FileAccess.Write, FileShare.None, 1 << 16))
+            {
+                write(stream);
+                stream.Flush(flushToDisk: true);
+            }
+            File.Move(temporary, path, overwrite: true);
+            FlushFolder(Path.GetDirectoryName(Path.GetFullPath(path))!);
+        }
+        catch
+        {
+            TryDelete(temporary);
+            throw;
+        }
+    }
+
+    /// <summary>Writes UTF-8 text without a byte-order mark.</summary>
+    /// <exception cref="IOException">The disk is full or the folder cannot be written.</exception>
+    public static void WriteText(string path, string text) => Write(path, stream => stream.Write(System.Text.Encoding.UTF8.GetBytes(text)));
+
+    /// <summary>Makes a folder's entries (renames, new files) durable. Does nothing where the system has no such call.</summary>
+    public static void FlushFolder(string folder)
+    {
+        if (OperatingSystem.IsWindows()) return;
+        var descriptor = Open(folder, 0);
+        if (descriptor < 0) return;
+        _ = Fsync(descriptor);
+        _ = Close(descriptor);
+    }
+
+    private static void TryDelete(string path)
+    {
+        try { File.Delete(path); }
+        catch (IOException) { /* the first error is the one to tell */ }
+        catch (UnauthorizedAccessException) { /* the same */ }
+    }
+
+    [LibraryImport("libc", EntryPoint = "open", StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int Open(string path, int flags);
+
+    [LibraryImport("libc", EntryPoint = "fsync")]
+    private static partial int Fsync(int descriptor);
+
+    [LibraryImport("libc", EntryPoint = "close")]
+    private static partial int Close(int descriptor);
+}

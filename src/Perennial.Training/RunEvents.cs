@@ -1,0 +1,101 @@
+using System.Text.Json.Nodes;
+
+namespace Perennial.Training;
+
+/// <summary>Something that happened in a run, told to every observer in order. Observers never bend the path of training.</summary>
+public abstract record RunEvent;
+
+/// <summary>The run is about to train: what will happen.</summary>
+/// <param name="RunFolder">The run's folder.</param>
+/// <param name="RecipeYaml">The resolved recipe.</param>
+/// <param name="Parameters">Number of parameters.</param>
+/// <param name="TotalSteps">Planned steps.</param>
+/// <param name="TokensPerStep">Tokens of one step.</param>
+/// <param name="StartStep">Finished steps at the start (above 0 on resume).</param>
+/// <param name="FlopsPerToken">Training floating-point operations of one token.</param>
+/// <param name="CeilingFlops">Measured matrix-product ceiling in FLOP/s for the run's precision; 0 when not measured.</param>
+/// <param name="Facts">Environment and data facts for the report: processor, threads, versions, corpus sizes, yardsticks.</param>
+public sealed record RunStarted(
+    string RunFolder, string RecipeYaml, long Parameters, long TotalSteps, long TokensPerStep, long StartStep,
+    double FlopsPerToken, double CeilingFlops, JsonObject Facts) : RunEvent;
+
+/// <summary>A step was committed.</summary>
+/// <param name="Step">One-based number of the step.</param>
+/// <param name="Tokens">Tokens seen so far, this step included.</param>
+/// <param name="Loss">Mean training loss of the step, nats a target.</param>
+/// <param name="GradientNorm">Global gradient norm before clipping.</param>
+/// <param name="Rate">Learning rate applied.</param>
+/// <param name="Seconds">Wall time of the step.</param>
+/// <param name="SnapshotLag">Steps by which the newest durable checkpoint is behind.</param>
+public sealed record StepDone(long Step, long Tokens, double Loss, double GradientNorm, double Rate, double Seconds, long SnapshotLag) : RunEvent;
+
+/// <summary>A step was not committed: its gradients were not finite or its loss or norm spiked.</summary>
+/// <param name="Step">One-based number the step would have had.</param>
+/// <param name="Reason">What was seen.</param>
+/// <param name="Action">What the policy did: <c>skip</c>, <c>roll-back</c>, <c>lower-rate</c>, <c>stop</c>.</param>
+/// <param name="SampleIds">The samples of the step.</param>
+public sealed record StepRefused(long Step, string Reason, string Action, IReadOnlyList<long> SampleIds) : RunEvent;
+
+/// <summary>Held-out text was scored.</summary>
+/// <param name="Step">Finished steps.</param>
+/// <param name="Task">What was measured, such as <c>bits-per-byte</c>.</param>
+/// <param name="Weights"><c>raw</c>, or the practice whose weights were scored (<c>ema</c>, <c>average</c>).</param>
+/// <param name="Metrics">Name → value, such as <c>loss</c> (nats a token), <c>bits_per_byte</c>, <c>perplexity</c>.</param>
+public sealed record EvaluationDone(long Step, string Task, string Weights, IReadOnlyDictionary<string, double> Metrics) : RunEvent;
+
+/// <summary>The model wrote something.</summary>
+/// <param name="Step">Finished steps.</param>
+/// <param name="Prompt">What it was given.</param>
+/// <param name="Text">What it wrote.</param>
+public sealed record SampleWritten(long Step, string Prompt, string Text) : RunEvent;
+
+/// <summary>A checkpoint became durable.</summary>
+/// <param name="Step">Its step.</param>
+/// <param name="Folder">Its folder.</param>
+/// <param name="Bytes">Bytes written.</param>
+/// <param name="Seconds">Seconds from snapshot to durable.</param>
+public sealed record CheckpointWritten(long Step, string Folder, long Bytes, double Seconds) : RunEvent;
+
+/// <summary>A line for people: a resume, a skipped damaged checkpoint, a warning.</summary>
+/// <param name="Level"><c>info</c> or <c>warning</c>.</param>
+/// <param name="Message">One line.</param>
+public sealed record Notice(string Level, string Message) : RunEvent;
+
+/// <summary>The run is over.</summary>
+/// <param name="Result">How it ended.</param>
+public sealed record RunFinished(RunResult Result) : RunEvent;
+
+/// <summary>How a run ended; the last line of <c>train --json</c>.</summary>
+public sealed record RunResult
+{
+    /// <summary>Whether it reached its planned end (false: interrupted, state saved).</summary>
+    public required bool Completed { get; init; }
+
+    /// <summary>Finished steps.</summary>
+    public required long Step { get; init; }
+
+    /// <summary>Tokens seen.</summary>
+    public required long Tokens { get; init; }
+
+    /// <summary>Last training loss, nats a target.</summary>
+    public required double Loss { get; init; }
+
+    /// <summary>Held-out bits per byte; null when there is no held-out text.</summary>
+    public double? BitsPerByte { get; init; }
+
+    /// <summary>Training tokens a second, evaluation and checkpoints left out.</summary>
+    public required double TokensPerSecond { get; init; }
+
+    /// <summary>Model FLOP utilization against the measured ceiling, 0 to 1.</summary>
+    public required double Mfu { get; init; }
+
+    /// <summary>XXH128 over the training state, hex: equal hashes mean equal futures.</summary>
+    public required string StateHash { get; init; }
+}
+
+/// <summary>Sees every event of a run, on the training thread, in order.</summary>
+public interface IRunObserver
+{
+    /// <summary>Takes note of an event. Must be quick; must not throw for I/O of its own.</summary>
+    void Observe(RunEvent happened);
+}

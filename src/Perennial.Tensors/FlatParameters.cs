@@ -16,13 +16,29 @@ public enum Precision
 /// All parameters of a model as views into one float32 buffer and all their gradients as views into a second
 /// (design, idea A). Adjacent entries may be read as one tensor, so a fused weight (q, k, v) costs nothing.
 /// </summary>
+/// <remarks>
+/// Gradients add up over the micro-batches of a step. A step begins with <see cref="ClearGradients"/>, which touches no
+/// memory: every entry is stale until its first writer overwrites it. There are two kinds of writers. A hand-written
+/// backward asks <see cref="GradientScale"/> and adds its product with that factor on the old content (0 the first time,
+/// 1 afterwards). Ordinary autograd works on <see cref="Leaf"/>, whose <c>.grad</c> is a view of <see cref="Gradients"/>;
+/// ask for the leaf in every forward pass, for that is when a stale entry is zeroed. After the last backward
+/// <see cref="CompleteGradients"/> zeroes the entries that nobody wrote; only then read <see cref="Gradients"/>.
+/// A writer that adds without asking is right too if the step began with <c>Gradients.zero_()</c> instead.
+/// </remarks>
 public sealed class FlatParameters : IDisposable
 {
+    private readonly bool[] stale;
+    private readonly Tensor?[] leaves;
+    private readonly Dictionary<string, int> positions;
+
     /// <summary>Makes zeroed buffers for a layout.</summary>
     public FlatParameters(FlatLayout layout)
     {
         ArgumentNullException.ThrowIfNull(layout);
         Layout = layout;
+        stale = new bool[layout.Entries.Count];
+        leaves = new Tensor?[layout.Entries.Count];
+        positions = layout.Entries.Select((entry, index) => (entry.Name, index)).ToDictionary(pair => pair.Name, pair => pair.index, StringComparer.Ordinal);
         using var scope = NewDisposeScope();
         Values = zeros(layout.Length, ScalarType.Float32).MoveToOuterDisposeScope().DetachFromDisposeScope();
         Gradients = zeros(layout.Length, ScalarType.Float32).MoveToOuterDisposeScope().DetachFromDisposeScope();
@@ -43,6 +59,79 @@ public sealed class FlatParameters : IDisposable
     /// <summary>A view of one parameter's gradient in its own shape; dispose it, the buffer stays.</summary>
     public Tensor Gradient(string name) => View(Gradients, Layout[name]);
 
+    /// <summary>Begins a step: every gradient counts as zero, and no memory is touched.</summary>
+    public void ClearGradients() => Array.Fill(stale, true);
+
+    /// <summary>
+    /// What a hand-written backward must multiply the old gradient with before it adds its own: 0 on the first write of a
+    /// step, 1 afterwards. Asking is promising to write the whole of these entries.
+    /// </summary>
+    /// <param name="names">Entries that are written together; they were always written together.</param>
+    public float GradientScale(params ReadOnlySpan<string> names)
+    {
+        var first = false;
+        foreach (var name in names)
+        {
+            var position = positions[name];
+            first |= stale[position];
+            stale[position] = false;
+        }
+        return first ? 0 : 1;
+    }
+
+    /// <summary>
+    /// The parameter as an autograd leaf whose <c>.grad</c> is its view of <see cref="Gradients"/>. Owned here: do not
+    /// dispose it. Ask for it in every forward pass.
+    /// </summary>
+    public Tensor Leaf(string name)
+    {
+        var position = positions[name];
+        if (leaves[position] is not { } leaf)
+        {
+            using var scope = NewDisposeScope();
+            using var _ = no_grad();
+            leaf = Value(name).detach().requires_grad_();
+            leaf.grad = Gradient(name);
+            leaves[position] = leaf.DetachFromDisposeScope();
+        }
+        if (is_grad_enabled() && stale[position]) Zero(position);
+        return leaf;
+    }
+
+    /// <summary>Ends the step's accumulation: entries that nobody wrote become zero.</summary>
+    public void CompleteGradients()
+    {
+        for (var position = 0; position < stale.Length; position++)
+            if (stale[position]) Zero(position);
+    }
+
+    /// <summary>Adjacent entries of <paramref name="buffer"/> as one tensor: rows add up, the other dimensions are shared. Dispose it, the buffer stays.</summary>
+    /// <exception cref="ArgumentException">The entries are not neighbours, or their inner dimensions differ.</exception>
+    public Tensor Join(Tensor buffer, params ReadOnlySpan<string> names)
+    {
+        ArgumentNullException.ThrowIfNull(buffer);
+        var first = Layout[names[0]];
+        long rows = 0, length = 0;
+        foreach (var name in names)
+        {
+            var entry = Layout[name];
+            if (entry.Offset != first.Offset + length || !entry.Shape.Skip(1).SequenceEqual(first.Shape.Skip(1)))
+                throw new ArgumentException($"'{name}' does not follow '{first.Name}' with the same inner shape");
+            rows += entry.Shape[0];
+            length += entry.Length;
+        }
+        using var slice = buffer.narrow(0, first.Offset, length);
+        return slice.view([rows, .. first.Shape.Skip(1)]);
+    }
+
+    private void Zero(int position)
+    {
+        using var _ = no_grad();
+        using var gradient = View(Gradients, Layout.Entries[position]);
+        gradient.zero_();
+        stale[position] = false;
+    }
+
     /// <summary>A view of an entry inside any buffer with this layout (an optimizer slot, an average).</summary>
     public static Tensor View(Tensor buffer, FlatEntry entry)
     {
@@ -55,6 +144,7 @@ public sealed class FlatParameters : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
+        foreach (var leaf in leaves) leaf?.Dispose();
         Values.Dispose();
         Gradients.Dispose();
     }

@@ -1,0 +1,39 @@
+using Perennial.Core;
+using Perennial.Tensors;
+
+namespace Perennial.Models;
+
+/// <summary>
+/// Fresh weights as in the families' sources (Hugging Face <c>_init_weights</c>): matrices and embeddings normal(0,
+/// <see cref="DecoderConfig.InitializerRange"/>), GPT-2's residual projections divided by √(2·layers), norms 1, biases 0.
+/// Every draw is Philox keyed by (seed, index of the entry, element), so it depends on nothing else.
+/// </summary>
+public static class DecoderInitializer
+{
+    /// <summary>Overwrites every parameter.</summary>
+    public static void Fill(FlatParameters parameters, DecoderConfig config, ulong seed)
+    {
+        ArgumentNullException.ThrowIfNull(parameters);
+        ArgumentNullException.ThrowIfNull(config);
+        var entries = parameters.Layout.Entries;
+        var residual = config.InitializerRange / Math.Sqrt(2.0 * config.Layers);
+        var start = TensorMemory.Address<float>(parameters.Values);
+        Parallel.For(0, entries.Count, index =>
+        {
+            var entry = entries[index];
+            unsafe
+            {
+                var values = new Span<float>((float*)start + entry.Offset, checked((int)entry.Length));
+                if (!entry.Decays)
+                {
+                    values.Fill(entry.Name.EndsWith("bias", StringComparison.Ordinal) ? 0f : 1f);
+                    return;
+                }
+                var isResidual = config.Family == ModelFamily.Gpt2 && entry.Name.EndsWith("c_proj.weight", StringComparison.Ordinal);
+                var deviation = (float)(isResidual ? residual : config.InitializerRange);
+                Philox.FillNormal(values, seed, RandomPurpose.Initialization, (ulong)index);
+                for (var i = 0; i < values.Length; i++) values[i] *= deviation;
+            }
+        });
+    }
+}

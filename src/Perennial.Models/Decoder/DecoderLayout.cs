@@ -1,0 +1,78 @@
+using Perennial.Tensors;
+
+namespace Perennial.Models;
+
+/// <summary>
+/// The flat layout of a decoder: first everything that decays (matrices), then norms and biases, so that an optimizer
+/// makes two passes and no more. q, k, v and gate, up (and the q, k, v biases) are neighbours, so that one wider view is
+/// the fused weight.
+/// </summary>
+public static class DecoderLayout
+{
+    /// <summary>Lays out the tensors of a configuration.</summary>
+    public static FlatLayout Of(DecoderConfig config)
+    {
+        ArgumentNullException.ThrowIfNull(config);
+        return FlatLayout.Of(Matrices(config).Select(tensor => (tensor.Name, tensor.Shape, true))
+            .Concat(Vectors(config).Select(tensor => (tensor.Name, tensor.Shape, false))));
+    }
+
+    private static IEnumerable<(string Name, long[] Shape)> Matrices(DecoderConfig config)
+    {
+        var names = new DecoderNames(config);
+        long width = config.Width, inner = config.Intermediate;
+        long queries = (long)config.Heads * config.HeadWidth, keys = (long)config.KeyValueHeads * config.HeadWidth;
+        yield return (names.Embedding, [config.Vocabulary, width]);
+        if (config.Family == ModelFamily.Gpt2) yield return (names.Positions, [config.Context, width]);
+        for (var layer = 0; layer < config.Layers; layer++)
+        {
+            if (config.Family == ModelFamily.Gpt2)
+            {
+                yield return (names.Weight(layer, Projection.QueryKeyValue), [width, queries + 2 * keys]);
+                yield return (names.Weight(layer, Projection.AttentionOut), [queries, width]);
+                yield return (names.Weight(layer, Projection.Up), [width, inner]);
+                yield return (names.Weight(layer, Projection.Down), [inner, width]);
+                continue;
+            }
+            yield return (names.Weight(layer, Projection.Query), [queries, width]);
+            yield return (names.Weight(layer, Projection.Key), [keys, width]);
+            yield return (names.Weight(layer, Projection.Value), [keys, width]);
+            yield return (names.Weight(layer, Projection.AttentionOut), [width, queries]);
+            yield return (names.Weight(layer, Projection.Gate), [inner, width]);
+            yield return (names.Weight(layer, Projection.Up), [inner, width]);
+            yield return (names.Weight(layer, Projection.Down), [width, inner]);
+        }
+        if (!config.TiedHead) yield return (names.Head, [config.Vocabulary, width]);
+    }
+
+    private static IEnumerable<(string Name, long[] Shape)> Vectors(DecoderConfig config)
+    {
+        var names = new DecoderNames(config);
+        long width = config.Width, inner = config.Intermediate;
+        long queries = (long)config.Heads * config.HeadWidth, keys = (long)config.KeyValueHeads * config.HeadWidth;
+        var layerNorm = config.Family == ModelFamily.Gpt2;
+        for (var layer = 0; layer < config.Layers; layer++)
+        {
+            yield return (names.AttentionNorm(layer), [width]);
+            if (layerNorm) yield return (DecoderNames.BiasOf(names.AttentionNorm(layer)), [width]);
+            yield return (names.FeedForwardNorm(layer), [width]);
+            if (layerNorm) yield return (DecoderNames.BiasOf(names.FeedForwardNorm(layer)), [width]);
+            switch (config.Family)
+            {
+                case ModelFamily.Qwen2:
+                    yield return (names.Bias(layer, Projection.Query), [queries]);
+                    yield return (names.Bias(layer, Projection.Key), [keys]);
+                    yield return (names.Bias(layer, Projection.Value), [keys]);
+                    break;
+                case ModelFamily.Gpt2:
+                    yield return (names.Bias(layer, Projection.QueryKeyValue), [queries + 2 * keys]);
+                    yield return (names.Bias(layer, Projection.AttentionOut), [width]);
+                    yield return (names.Bias(layer, Projection.Up), [inner]);
+                    yield return (names.Bias(layer, Projection.Down), [width]);
+                    break;
+            }
+        }
+        yield return (names.FinalNorm, [width]);
+        if (layerNorm) yield return (names.FinalNormBias, [width]);
+    }
+}

@@ -18,7 +18,7 @@ public sealed class CausalObjective : IObjective
         var tokens = tensor(batch.Inputs, batch.Rows, batch.Time);
         var segments = batch.Segments is null ? null : tensor(batch.Segments, batch.Rows, batch.Time).to_type(ScalarType.Int64);
         var hidden = model.Hidden(new ModelInput(tokens, segments));
-        return FusedHeadLoss.apply(hidden, new FusedHeadCall
+        var call = new FusedHeadCall
         {
             Parameters = model.Parameters,
             HeadName = model.HeadName,
@@ -27,7 +27,10 @@ public sealed class CausalObjective : IObjective
             Normalizer = normalizer,
             ChunkRows = 512,
             Differentiate = is_grad_enabled() && hidden.requires_grad,
-        }).MoveToOuterDisposeScope();
+        };
+        var loss = FusedHeadLoss.apply(hidden, call);
+        call.HiddenGradient?.MoveToOuterDisposeScope(); // backward needs it
+        return loss.MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc/>

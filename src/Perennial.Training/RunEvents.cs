@@ -14,7 +14,12 @@ public abstract record RunEvent;
 /// <param name="StartStep">Finished steps at the start (above 0 on resume).</param>
 /// <param name="FlopsPerToken">Training floating-point operations of one token.</param>
 /// <param name="CeilingFlops">Measured matrix-product ceiling in FLOP/s for the run's precision; 0 when not measured.</param>
-/// <param name="Facts">Environment and data facts for the report: processor, threads, versions, corpus sizes, yardsticks.</param>
+/// <param name="Facts">
+/// What the report tells about where and on what the run happened; objects become tables, unknown keys are shown as they are:
+/// <c>environment</c> (processor, cores, threads, memory_bytes, system, dotnet, torchsharp, libtorch, perennial, revision, precision),
+/// <c>data</c> (fingerprint, tokenizer, documents, training_tokens, held_out_documents, held_out_tokens, held_out_bytes), and
+/// <c>yardsticks</c> (the list that <c>Yardsticks.ToJson</c> of Perennial.Data makes from the held-out text).
+/// </param>
 public sealed record RunStarted(
     string RunFolder, string RecipeYaml, long Parameters, long TotalSteps, long TokensPerStep, long StartStep,
     double FlopsPerToken, double CeilingFlops, JsonObject Facts) : RunEvent;
@@ -55,6 +60,18 @@ public sealed record SampleWritten(long Step, string Prompt, string Text) : RunE
 /// <param name="Bytes">Bytes written.</param>
 /// <param name="Seconds">Seconds from snapshot to durable.</param>
 public sealed record CheckpointWritten(long Step, string Folder, long Bytes, double Seconds) : RunEvent;
+
+/// <summary>One source of a mixture.</summary>
+/// <param name="Source">Its name.</param>
+/// <param name="Promised">The share of samples that the recipe asked for, 0 to 1.</param>
+/// <param name="Delivered">The share that was delivered so far, 0 to 1.</param>
+/// <param name="Tokens">Tokens delivered so far.</param>
+public sealed record MixtureShare(string Source, double Promised, double Delivered, long Tokens);
+
+/// <summary>What a mixture delivered against what it promised; told at every evaluation point and at the end.</summary>
+/// <param name="Step">Finished steps.</param>
+/// <param name="Shares">One entry a source, in the recipe's order.</param>
+public sealed record MixtureMeasured(long Step, IReadOnlyList<MixtureShare> Shares) : RunEvent;
 
 /// <summary>A line for people: a resume, a skipped damaged checkpoint, a warning.</summary>
 /// <param name="Level"><c>info</c> or <c>warning</c>.</param>

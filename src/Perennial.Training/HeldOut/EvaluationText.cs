@@ -1,0 +1,40 @@
+using Perennial.Data;
+
+namespace Perennial.Training.HeldOut;
+
+/// <summary>Text that a model is measured on: token ids by document, and how many bytes they stand for.</summary>
+public sealed record EvaluationText
+{
+    /// <summary>What it is called in reports: <c>held-out</c>, or a file's name.</summary>
+    public required string Name { get; init; }
+
+    /// <summary>Token ids of each document, without end-of-text tokens.</summary>
+    public required IReadOnlyList<ReadOnlyMemory<int>> Documents { get; init; }
+
+    /// <summary>UTF-8 bytes of all documents: the denominator of bits per byte.</summary>
+    public required long Bytes { get; init; }
+
+    /// <summary>The tokenizer that made the ids.</summary>
+    public required ITokenizer Tokenizer { get; init; }
+
+    /// <summary>Tokens of all documents; each is scored exactly once.</summary>
+    public long Tokens => Documents.Sum(document => (long)document.Length);
+
+    /// <summary>Tokenizes documents; empty ones are left out.</summary>
+    public static EvaluationText Of(string name, IEnumerable<ReadOnlyMemory<byte>> documents, ITokenizer tokenizer)
+    {
+        ArgumentNullException.ThrowIfNull(documents);
+        ArgumentNullException.ThrowIfNull(tokenizer);
+        var encoded = new List<ReadOnlyMemory<int>>();
+        var bytes = 0L;
+        foreach (var document in documents)
+        {
+            var ids = new List<int>();
+            tokenizer.Encode(document.Span, ids);
+            if (ids.Count == 0) continue;
+            encoded.Add(ids.ToArray());
+            bytes += document.Length;
+        }
+        return new EvaluationText { Name = name, Documents = encoded, Bytes = bytes, Tokenizer = tokenizer };
+    }
+}

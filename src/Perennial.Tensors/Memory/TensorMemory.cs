@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using static TorchSharp.torch;
 
@@ -19,17 +18,27 @@ public static unsafe partial class TensorMemory
         return pointer;
     }
 
+    /// <summary>As <see cref="Pointer"/>, after checking the width of the elements: for vectorized passes that libtorch has no operator for.</summary>
+    /// <typeparam name="T">A type as wide as the tensor's elements; <c>ushort</c> serves for bfloat16.</typeparam>
+    /// <exception cref="ArgumentException">The tensor is not contiguous, not in main memory, or of another width.</exception>
+    public static nint Address<T>(Tensor tensor)
+        where T : unmanaged
+    {
+        ArgumentNullException.ThrowIfNull(tensor);
+        if (tensor.ElementSize != sizeof(T)) throw new ArgumentException($"elements of {tensor.dtype} have {tensor.ElementSize} bytes, not {sizeof(T)}", nameof(tensor));
+        return Pointer(tensor);
+    }
+
     /// <summary>The elements of a contiguous tensor, row after row; valid while the tensor lives. Writes go to the tensor.</summary>
     /// <typeparam name="T">A type as wide as the tensor's elements; <c>ushort</c> serves for bfloat16.</typeparam>
     /// <exception cref="ArgumentException">The tensor is not contiguous, not in main memory, of another width, or beyond 2^31 elements.</exception>
     public static Span<T> Span<T>(Tensor tensor)
         where T : unmanaged
     {
-        ArgumentNullException.ThrowIfNull(tensor);
-        if (tensor.ElementSize != Unsafe.SizeOf<T>()) throw new ArgumentException($"elements of {tensor.dtype} have {tensor.ElementSize} bytes, not {Unsafe.SizeOf<T>()}", nameof(tensor));
+        var pointer = Address<T>(tensor);
         var count = tensor.numel();
         if (count > int.MaxValue) throw new ArgumentException($"{count} elements are more than a span can hold", nameof(tensor));
-        return new Span<T>((void*)Pointer(tensor), (int)count);
+        return new Span<T>((void*)pointer, (int)count);
     }
 
     /// <summary>

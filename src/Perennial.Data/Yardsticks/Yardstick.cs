@@ -25,5 +25,8 @@ public sealed record Yardstick(string Name, long? Bytes, double? BitsPerByte, st
     public static IReadOnlyList<Yardstick> FromJson(JsonNode? node) => node is not JsonArray array
         ? []
         : [.. array.OfType<JsonObject>().Where(one => one["name"] is JsonValue).Select(one => new Yardstick(
-            (string)one["name"]!, (long?)one["bytes"], (double?)one["bits_per_byte"], (string?)one["missing"]))];
+            (string)one["name"]!, (long?)Number(one["bytes"]), Number(one["bits_per_byte"]), (string?)one["missing"]))];
+
+    // Through text: a node made from an int in memory does not convert to a double, a parsed one does.
+    private static double? Number(JsonNode? node) => (double?)JsonNode.Parse(node?.ToJsonString() ?? "null");
 }

@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using Perennial.Training;
 
 namespace Perennial.Evaluation.Events;
@@ -85,7 +86,8 @@ public sealed class RunHistory
         checkpoints.RemoveAll(e => e.Step > from);
         resumes.RemoveAll(step => step >= from);
         if (from > 0) resumes.Add(from);
-        Started = start;
+        // Facts as they read from file: a node built from an int does not convert to long, a parsed one does.
+        Started = start with { Facts = (JsonObject)JsonNode.Parse(start.Facts.ToJsonString())! };
         Result = null;
     }
 }

@@ -25,6 +25,33 @@ public interface IFilter
     /// <param name="document">The document.</param>
     /// <param name="index">Its number in its source, counted before filtering.</param>
     FilterResult Apply(Document document, long index);
+
+    /// <summary>Whether held-out documents go through it too. A filter that damages text on purpose says no.</summary>
+    bool AppliesToHeldOut => true;
+
+    /// <summary>Sees every training document once, in order, before any is filtered; for filters that need corpus statistics.</summary>
+    void Learn(Document document, long index) { }
+
+    /// <summary>Whether <see cref="Learn"/> wants that pass.</summary>
+    bool Learns => false;
+}
+
+/// <summary>What an order knows of one source.</summary>
+/// <param name="Seed">The run's seed.</param>
+/// <param name="Source">Number of the source in the recipe.</param>
+/// <param name="Windows">Windows of the source.</param>
+/// <param name="Scores">Per-window mean of a named document score, <c>[windows]</c>; throws exit 2 when no filter gave that score.</param>
+public sealed record OrderContext(ulong Seed, int Source, long Windows, Func<string, IReadOnlyList<double>> Scores);
+
+/// <summary>
+/// In which order the windows of a source are seen. Constructor services: its options and an <see cref="OrderContext"/>.
+/// Must be a bijection of positions to windows for every epoch, computable at any position without history.
+/// </summary>
+[ComponentRole("order")]
+public interface ISampleOrder
+{
+    /// <summary>The window seen at a position of an epoch; both zero-based.</summary>
+    long Window(long epoch, long position);
 }
 
 /// <summary>Turns text into token ids and back. Thread-safe.</summary>
@@ -82,7 +109,7 @@ public interface ISampleStream
     /// <summary>Reads the samples at positions <paramref name="first"/> … <paramref name="first"/> + rows − 1.</summary>
     TokenBatch Read(long first, int rows);
 
-    /// <summary>Samples of one full pass over the data.</summary>
+    /// <summary>Samples after which every source with weight has been seen at least once in full, at the recipe's weights.</summary>
     long SamplesPerEpoch { get; }
 
     /// <summary>Hash (hex) of everything the stream depends on: shards, weights, order, seed.</summary>

@@ -1,0 +1,119 @@
+using System.ComponentModel.DataAnnotations;
+using Perennial.Core;
+
+namespace Perennial.Data;
+
+/// <summary>The recipe's <c>data:</c>: where text comes from and how it becomes samples.</summary>
+public sealed record DataOptions : IValidatedOptions
+{
+    /// <summary>Where text comes from; several sources mix by weight.</summary>
+    [MinLength(1)]
+    public required IReadOnlyList<SourceOptions> Sources { get; init; }
+
+    /// <summary>How text becomes tokens.</summary>
+    public TokenizerOptions Tokenizer { get; init; } = new();
+
+    /// <summary>Fraction of documents kept apart for evaluation, chosen by a hash of each document's text (so duplicates never straddle).</summary>
+    [Range(0.0, 0.9)]
+    public double Holdout { get; init; } = 0.05;
+
+    /// <summary>Filters every document goes through, in order.</summary>
+    public IReadOnlyList<ComponentSpec<IFilter>> Pipeline { get; init; } = [];
+
+    /// <summary>The order in which windows are seen.</summary>
+    public ComponentSpec<ISampleOrder> Order { get; init; } = new("shuffled", typeof(Orders.ShuffledOrder), null);
+
+    /// <summary>Whether a window may run across documents: <c>crossing</c>, or <c>separate</c> (loss and attention stay inside documents).</summary>
+    public DocumentBoundary Documents { get; init; } = DocumentBoundary.Crossing;
+
+    /// <summary>Folder for prepared token shards, reused by content; by default the user's cache folder.</summary>
+    public string? Cache { get; init; }
+
+    /// <inheritdoc/>
+    public IEnumerable<(string Key, string Problem)> Problems()
+    {
+        if (Sources.Sum(source => source.Weight) <= 0) yield return ("sources", "need at least one weight above 0");
+    }
+}
+
+/// <summary>What happens where one document ends and the next begins inside a window.</summary>
+public enum DocumentBoundary
+{
+    /// <summary>Documents are joined by the end-of-text token; attention and loss run across.</summary>
+    Crossing,
+
+    /// <summary>Attention stays inside a document, and a document's first token is not a target.</summary>
+    Separate,
+}
+
+/// <summary>One source of documents.</summary>
+public sealed record SourceOptions : IValidatedOptions
+{
+    /// <summary>A file, a folder (searched through) or a glob (<c>texts/**/*.jsonl.zst</c>), relative to the working folder. Endings: .txt, .jsonl, .parquet, each also .gz or .zst.</summary>
+    public required string Path { get; init; }
+
+    /// <summary>Share of the samples, relative to the other sources.</summary>
+    [Range(0.0, double.MaxValue)]
+    public double Weight { get; init; } = 1;
+
+    /// <summary>The field or column that holds the text (.jsonl and .parquet; ignored for .txt).</summary>
+    public string Field { get; init; } = "text";
+
+    /// <summary>How a .txt file is cut into documents (ignored for other formats).</summary>
+    public TextSplit Split { get; init; } = TextSplit.Auto;
+
+    /// <inheritdoc/>
+    public IEnumerable<(string Key, string Problem)> Problems()
+    {
+        if (string.IsNullOrWhiteSpace(Path)) yield return ("path", "must name a file, a folder or a glob");
+    }
+}
+
+/// <summary>How a plain text file becomes documents.</summary>
+public enum TextSplit
+{
+    /// <summary>A file above 64 KiB is cut into passages of whole paragraphs, about 8 KiB each; a smaller one is one document.</summary>
+    Auto,
+
+    /// <summary>One file, one document.</summary>
+    File,
+
+    /// <summary>Every paragraph (text between blank lines) is a document.</summary>
+    Paragraph,
+}
+
+/// <summary>Which tokenizer.</summary>
+public sealed record TokenizerOptions : IValidatedOptions
+{
+    /// <summary>Trained here, built in, or from a file.</summary>
+    public TokenizerKind Kind { get; init; } = TokenizerKind.Bpe;
+
+    /// <summary>Number of ids of a trained tokenizer (ignored otherwise).</summary>
+    [Range(257, 1_000_000)]
+    public int Vocabulary { get; init; } = 4096;
+
+    /// <summary>A <c>tokenizer.json</c> or a folder that holds one (<c>kind: file</c>; ignored otherwise).</summary>
+    public string? Path { get; init; }
+
+    /// <inheritdoc/>
+    public IEnumerable<(string Key, string Problem)> Problems()
+    {
+        if (Kind == TokenizerKind.File && string.IsNullOrWhiteSpace(Path)) yield return ("path", "is needed with kind: file");
+    }
+}
+
+/// <summary>Where a tokenizer comes from.</summary>
+public enum TokenizerKind
+{
+    /// <summary>Byte-level BPE trained on the training documents.</summary>
+    Bpe,
+
+    /// <summary>OpenAI's o200k vocabulary.</summary>
+    O200k,
+
+    /// <summary>OpenAI's cl100k vocabulary.</summary>
+    Cl100k,
+
+    /// <summary>A Hugging Face <c>tokenizer.json</c> of byte-level BPE kind.</summary>
+    File,
+}

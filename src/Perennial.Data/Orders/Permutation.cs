@@ -1,0 +1,59 @@
+using Perennial.Core;
+
+namespace Perennial.Data.Orders;
+
+/// <summary>
+/// A keyed pseudorandom permutation of 0 … n − 1 evaluated in O(1): a balanced Feistel network of eight Philox rounds over the
+/// next power of four, walked until the value falls inside (Black and Rogaway, "Ciphers with arbitrary finite domains", 2002).
+/// </summary>
+public readonly struct Permutation
+{
+    private const int Rounds = 8;
+    private readonly long length;
+    private readonly int half;
+    private readonly uint mask;
+    private readonly uint keyLow, keyHigh;
+    private readonly uint tweakLow, tweakHigh;
+
+    /// <summary>The permutation of a key.</summary>
+    /// <param name="length">n, at least 1.</param>
+    /// <param name="seed">Key.</param>
+    /// <param name="tweak">Distinguishes permutations of one seed (source, epoch, block).</param>
+    public Permutation(long length, ulong seed, ulong tweak)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(length, 1);
+        this.length = length;
+        var bits = Math.Max(2, 64 - System.Numerics.BitOperations.LeadingZeroCount((ulong)(length - 1)));
+        half = (bits + 1) / 2;
+        mask = (uint)((1UL << half) - 1);
+        (keyLow, keyHigh) = ((uint)seed, (uint)(seed >> 32));
+        (tweakLow, tweakHigh) = ((uint)tweak, (uint)(tweak >> 32));
+    }
+
+    /// <summary>Where <paramref name="index"/> goes.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The index is not below n.</exception>
+    public long this[long index]
+    {
+        get
+        {
+            ArgumentOutOfRangeException.ThrowIfNegative(index);
+            ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(index, length);
+            var value = (ulong)index;
+            do value = Encrypt(value);
+            while (value >= (ulong)length);
+            return (long)value;
+        }
+    }
+
+    private ulong Encrypt(ulong value)
+    {
+        var left = (uint)(value >> half);
+        var right = (uint)value & mask;
+        for (uint round = 0; round < Rounds; round++)
+        {
+            var (x, _, _, _) = Philox.Block(right, tweakLow, tweakHigh, ((uint)RandomPurpose.SampleOrder << 8) | round, keyLow, keyHigh);
+            (left, right) = (right, (left ^ x) & mask);
+        }
+        return (ulong)left << half | right;
+    }
+}

@@ -4,24 +4,24 @@ namespace Perennial.Evaluation.Charts;
 public static class Curve
 {
     /// <summary>
-    /// An exponential moving average that starts unbiased (Adam's correction), so that it follows the first points too. Values that
-    /// are not finite are left out.
+    /// A moving average around every point, narrower near the beginning, so that it neither lags behind a steep start nor smooths it
+    /// away. Values that are not finite are left out.
     /// </summary>
     /// <param name="points">The points.</param>
     /// <param name="span">About how many points one value averages; 1 changes nothing.</param>
     public static IReadOnlyList<ChartPoint> Smooth(IReadOnlyList<ChartPoint> points, double span)
     {
         ArgumentNullException.ThrowIfNull(points);
-        var keep = 1 - 1 / Math.Max(1, span);
-        var smooth = new List<ChartPoint>(points.Count);
-        double sum = 0, weight = 0;
-        foreach (var point in points.Where(point => double.IsFinite(point.Y)))
+        var finite = points.Where(point => double.IsFinite(point.Y)).ToArray();
+        var sums = new double[finite.Length + 1];
+        for (var i = 0; i < finite.Length; i++) sums[i + 1] = sums[i] + finite[i].Y;
+        var widest = (int)(span / 2);
+        return [.. finite.Select((point, i) =>
         {
-            sum = keep * sum + (1 - keep) * point.Y;
-            weight = keep * weight + (1 - keep);
-            smooth.Add(point with { Y = sum / weight });
-        }
-        return smooth;
+            var half = Math.Min(widest, i / 2);
+            var end = Math.Min(finite.Length, i + half + 1);
+            return point with { Y = (sums[end] - sums[i - half]) / (end - (i - half)) };
+        })];
     }
 
     /// <summary>

@@ -24,6 +24,13 @@ public static class Human
         };
     }
 
+    /// <summary>A number with a unit that takes the prefix: 130 GFLOP/s.</summary>
+    public static string Unit(double value, string unit)
+    {
+        var number = Number(value);
+        return number.Length > 0 && char.IsAsciiLetter(number[^1]) ? $"{number[..^1]} {number[^1]}{unit}" : $"{number} {unit}";
+    }
+
     /// <summary>A whole number with thin groups: 12,345.</summary>
     public static string Whole(double value) => double.IsFinite(value) ? value.ToString("#,0", CultureInfo.InvariantCulture) : Missing;
 
@@ -48,6 +55,7 @@ public static class Human
     public static string Duration(double seconds) => seconds switch
     {
         double.NaN or double.PositiveInfinity or double.NegativeInfinity => Missing,
+        0 => "0 s",
         < 1 => $"{(seconds * 1000).ToString("0", CultureInfo.InvariantCulture)} ms",
         < 60 => $"{seconds.ToString("0.#", CultureInfo.InvariantCulture)} s",
         < 3600 => $"{(int)(seconds / 60)} min {(int)(seconds % 60):00} s",

@@ -11,7 +11,7 @@ namespace Perennial.Evaluation.Charts;
 /// <remarks>Own drawing and not a plotting library's SVG: those fix colours and fonts in the file and carry no hover text.</remarks>
 public static class SvgChart
 {
-    private const double Width = 720, Height = 300, Left = 62, Top = 34, Bottom = 44;
+    private const double Width = 600, Height = 280, Left = 60, Top = 34, Bottom = 44;
     private const int DrawnPoints = 600, HoverPoints = 60, LabelHeight = 14;
 
     /// <summary>The <c>&lt;svg&gt;</c> element.</summary>
@@ -22,7 +22,7 @@ public static class SvgChart
         {
             Points = [.. one.Points.Where(point => double.IsFinite(point.X) && double.IsFinite(point.Y) && (!chart.Logarithmic || point.Y > 0))],
         }).ToList();
-        var right = Width - (chart.Levels.Count > 0 ? 118 : chart.RightAxis is not null ? 58 : 18);
+        var right = Width - (chart.Levels.Count > 0 ? 118 : chart.RightAxis is not null ? 72 : 18);
         var svg = new StringBuilder();
         svg.Append(Line($"<svg id=\"{Text(chart.Id)}\" class=\"chart\" viewBox=\"0 0 {Width} {Height}\" role=\"img\" aria-labelledby=\"{Text(chart.Id)}-t {Text(chart.Id)}-d\""));
         if (!series.Any(one => one.Points.Count > 0))
@@ -33,7 +33,8 @@ public static class SvgChart
         }
 
         var all = series.SelectMany(one => one.Points).ToList();
-        var x = ChartScale.Linear(all.Min(point => point.X), all.Max(point => point.X), Left, right, 7, roundEnds: false);
+        var (first, last) = (all.Min(point => point.X), all.Max(point => point.X));
+        var x = ChartScale.Linear(first >= 0 && first < 0.2 * last ? 0 : first, last, Left, right, 6, roundEnds: false);
         var y = VerticalScale(chart, all);
         // The scale in numbers, for the script that shows values under the pointer.
         svg.Append(Line($" data-plot=\"{Left} {Top} {right} {Height - Bottom}\" data-x=\"{x.Low:R} {x.High:R}\" data-y=\"{y.Low:R} {y.High:R}\""));
@@ -64,8 +65,6 @@ public static class SvgChart
         {
             svg.Append(Line($"<line class=\"grid\" x1=\"{Left}\" x2=\"{right}\" y1=\"{y.At(tick):0.#}\" y2=\"{y.At(tick):0.#}\"/>"));
             svg.Append(Line($"<text x=\"{Left - 7}\" y=\"{y.At(tick) + 4:0.#}\" text-anchor=\"end\">{Text(chart.Format(tick))}</text>"));
-            if (chart.RightAxis is { } axis)
-                svg.Append(Line($"<text x=\"{right + 7}\" y=\"{y.At(tick) + 4:0.#}\">{Text(axis.Format(tick * axis.Factor))}</text>"));
         }
         foreach (var tick in x.Ticks)
         {
@@ -75,8 +74,12 @@ public static class SvgChart
         svg.Append(Line($"<line class=\"base\" x1=\"{Left}\" x2=\"{right}\" y1=\"{Height - Bottom}\" y2=\"{Height - Bottom}\"/>"));
         svg.Append(Line($"<text class=\"label\" x=\"{(Left + right) / 2:0.#}\" y=\"{Height - 8}\" text-anchor=\"middle\">{Text(chart.XLabel)}</text>"));
         svg.Append(Line($"<text class=\"label\" transform=\"translate(13 {(Top + Height - Bottom) / 2:0.#}) rotate(-90)\" text-anchor=\"middle\">{Text(chart.YLabel)}</text>"));
-        if (chart.RightAxis is { } second)
-            svg.Append(Line($"<text class=\"label\" transform=\"translate({Width - 6} {(Top + Height - Bottom) / 2:0.#}) rotate(-90)\" text-anchor=\"middle\">{Text(second.Label)}</text>"));
+        if (chart.RightAxis is { } axis)
+        {
+            foreach (var tick in ChartScale.Linear(y.Low * axis.Factor, y.High * axis.Factor, 0, 1, 5, roundEnds: false).Ticks)
+                svg.Append(Line($"<text x=\"{right + 7}\" y=\"{y.At(tick / axis.Factor) + 4:0.#}\">{Text(axis.Format(tick))}</text>"));
+            svg.Append(Line($"<text class=\"label\" transform=\"translate({Width - 6} {(Top + Height - Bottom) / 2:0.#}) rotate(-90)\" text-anchor=\"middle\">{Text(axis.Label)}</text>"));
+        }
         svg.Append("</g>");
     }
 

@@ -76,7 +76,7 @@ public static class RunCharts
             YLabel = "tokens a second",
             Series = [new ChartSeries("every step", raw, CurveStyle.Faint), new ChartSeries("smoothed", Smoothed(raw))],
             RightAxis = history.Started is { CeilingFlops: > 0 } known
-                ? new ChartRightAxis("share of the GEMM ceiling (MFU)", known.FlopsPerToken / known.CeilingFlops, Human.Percent)
+                ? new ChartRightAxis("of the GEMM ceiling (MFU)", known.FlopsPerToken / known.CeilingFlops, Human.Percent)
                 : null,
             FromZero = true,
         };

@@ -39,7 +39,7 @@ public static class RunReport
             ("training loss", Human.Fixed(summary.Loss, 3), "nats a token, mean of the last steps"),
             ("tokens seen", Human.Number(summary.Tokens), $"{Human.Whole(summary.Step)} of {Human.Whole(history.Started?.TotalSteps ?? 0)} steps"),
             ("tokens a second", Human.Number(summary.TokensPerSecond), $"median step {Human.Duration(summary.StepSeconds)}"),
-            ("of the GEMM ceiling", Human.Percent(summary.Mfu), history.Started is { CeilingFlops: > 0 } s ? $"of {Human.Number(s.CeilingFlops)}FLOP/s measured" : "ceiling not measured"),
+            ("of the GEMM ceiling", Human.Percent(summary.Mfu), history.Started is { CeilingFlops: > 0 } s ? $"of {Human.Unit(s.CeilingFlops, "FLOP/s")} measured" : "ceiling not measured"),
             ("parameters", Human.Number(history.Started?.Parameters ?? double.NaN), $"{Human.Duration(summary.TrainingSeconds)} in steps"),
         };
         var header = new StringBuilder("<header><p class=\"kind\">Perennial run <span class=\"state ").Append(summary.State).Append("\">").Append(summary.State)

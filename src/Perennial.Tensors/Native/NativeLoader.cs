@@ -64,7 +64,9 @@ internal static class NativeLoader
         }
         catch (Exception error) when (error is DllNotFoundException or BadImageFormatException)
         {
-            var why = error.Message.Split('\n').Select(line => line.Trim()).FirstOrDefault(line => line.Contains(Path.GetFileName(path), StringComparison.Ordinal)) ?? error.Message.Split('\n')[0];
+            // The system's own words are the line that begins with the path; around it .NET lists every place it looked at.
+            var lines = error.Message.Split('\n', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
+            var why = lines.FirstOrDefault(line => line.StartsWith(path, StringComparison.Ordinal))?[path.Length..].TrimStart(':', ' ') ?? lines[0];
             var cure = plan.Source == NativeSource.Variable
                 ? $"{NativeLocator.Variable} must name the libraries of libtorch {NativeLocator.LibtorchVersion}"
                 : "build or install again; 'perennial doctor' tells more";

@@ -61,7 +61,7 @@ public class CausalObjectiveTests
 
     internal static DecoderConfig Small(ModelFamily family, bool tied) => new()
     {
-        Family = family, Vocabulary = 67, Context = 16, Width = 32, Layers = 2, Heads = 4, HeadWidth = 8,
+        Family = family, Vocabulary = 67, Context = 16, Width = 64, Layers = 2, Heads = 4, HeadWidth = 16,
         KeyValueHeads = family == ModelFamily.Gpt2 ? 4 : 2, Intermediate = 48, TiedHead = tied, InitializerRange = 0.1,
     };
 

@@ -1,0 +1,169 @@
+using Perennial.Tensors;
+using static TorchSharp.torch;
+
+namespace Perennial.Models;
+
+/// <summary>A decoder's computation, whatever its storage.</summary>
+internal interface IDecoderGraph : IDisposable
+{
+    /// <summary>The weights that products read, laid out as the parameters' matrices are.</summary>
+    Tensor ComputeWeights { get; }
+
+    /// <summary>Takes changed master weights over.</summary>
+    void ParametersChanged();
+
+    /// <summary>Final hidden states <c>[batch, time, width]</c>; with <paramref name="kept"/>, what backward needs is put there.</summary>
+    Tensor Forward(SequenceShape shape, Tensor ids, KeptForBackward? kept);
+
+    /// <summary>Adds every parameter's gradient to the flat buffer, from the hidden states' gradient.</summary>
+    void Backward(KeptForBackward kept, Tensor gradient);
+}
+
+/// <summary>What one forward pass keeps for its backward pass.</summary>
+internal sealed class KeptForBackward
+{
+    public SequenceShape? Shape { get; set; }
+
+    public Tensor? Ids { get; set; }
+
+    public List<BlockActivations> Blocks { get; } = [];
+
+    public Activation? Last { get; set; }
+
+    public Activation? LastStatistics { get; set; }
+}
+
+/// <summary>The whole decoder, forward and backward written out.</summary>
+/// <typeparam name="T">Storage of products and their operands.</typeparam>
+internal sealed unsafe class DecoderGraph<T> : IDecoderGraph
+    where T : struct, IStorage
+{
+    private readonly DecoderConfig config;
+    private readonly FlatParameters parameters;
+    private readonly DecoderNames names;
+    private readonly DecoderBlock<T>[] blocks;
+    private readonly NormLayer<T> finalNorm;
+    private readonly ActivationPool pool;
+    private readonly Tensor? cosines, sines, positionIds;
+    private readonly bool checkpoint;
+
+    public DecoderGraph(DecoderConfig config, FlatParameters parameters, bool checkpoint)
+    {
+        (this.config, this.parameters, this.checkpoint) = (config, parameters, checkpoint);
+        names = new DecoderNames(config);
+        var type = T.Size == 2 ? ScalarType.BFloat16 : ScalarType.Float32;
+        pool = new ActivationPool(type);
+        var matrices = parameters.Layout.Entries.TakeWhile(entry => entry.Decays).Sum(entry => entry.Length);
+        ComputeWeights = T.Rounds ? empty(matrices, dtype: type).DetachFromDisposeScope() : parameters.Values;
+        if (config.Family == ModelFamily.Gpt2)
+            positionIds = arange(config.Context, ScalarType.Int64).DetachFromDisposeScope();
+        else
+            (cosines, sines) = Detached(RotaryTable.Make(config.Context, config.HeadWidth, config.RopeTheta));
+        blocks = [.. Enumerable.Range(0, config.Layers).Select(layer => new DecoderBlock<T>(config, parameters, ComputeWeights, layer, pool, cosines, sines))];
+        finalNorm = new NormLayer<T>(parameters, names.FinalNorm, config.NormEpsilon);
+        ParametersChanged();
+
+        static (Tensor, Tensor) Detached((Tensor A, Tensor B) pair) => (pair.A.DetachFromDisposeScope(), pair.B.DetachFromDisposeScope());
+    }
+
+    /// <inheritdoc/>
+    public Tensor ComputeWeights { get; }
+
+    /// <summary>Whether this graph's kernels, which work on eight numbers at a time, fit a configuration.</summary>
+    public static bool Fits(DecoderConfig config) =>
+        config.Width % 8 == 0 && config.Intermediate % 8 == 0 && config.HeadWidth % ProductTile.Columns == 0;
+
+    /// <inheritdoc/>
+    public void ParametersChanged()
+    {
+        if (!T.Rounds) return;
+        using var matrices = parameters.Values.narrow(0, 0, ComputeWeights.NumberOfElements);
+        Bfloat16.Copy<T>(matrices, ComputeWeights);
+    }
+
+    /// <inheritdoc/>
+    public Tensor Forward(SequenceShape shape, Tensor ids, KeptForBackward? kept)
+    {
+        var (tokens, width) = (shape.Tokens, config.Width);
+        var stream = new Pending(pool.Exact(tokens, width), null, null);
+        using (var embedding = parameters.Value(names.Embedding))
+        using (var positions = positionIds is null ? null : parameters.Value(names.Positions))
+            EmbeddingRows.Look(tokens, shape.Attention.Time, width, (long*)TensorMemory.Address<long>(ids), Floats(embedding), Floats(positions), stream.Stream.Floats);
+        foreach (var block in blocks)
+        {
+            var state = new BlockActivations();
+            var (previous, isFirst) = (stream.Stream, stream.Added is null);
+            stream = block.Forward(shape, stream, state);
+            if (kept is null || checkpoint)
+            {
+                // Nobody looks back at the stream in the middle of the last block; this block's input is kept by a checkpoint.
+                if (!isFirst) pool.Return(previous);
+                state.Return(pool, keepInput: kept is not null, keepMiddle: true);
+                state.Middle = null;
+            }
+            kept?.Blocks.Add(state);
+        }
+        var hidden = empty(shape.Attention.Batch, shape.Attention.Time, width, dtype: T.Size == 2 ? ScalarType.BFloat16 : ScalarType.Float32);
+        var (last, statistics) = (pool.Exact(tokens, width), pool.Exact(tokens, 2));
+        finalNorm.Forward(stream.Stream, stream.Added, stream.Bias, last, Memory(hidden), statistics);
+        pool.Return(stream.Added);
+        if (kept is null || checkpoint) pool.Return(stream.Stream);
+        if (kept is not null)
+            (kept.Shape, kept.Ids, kept.Last, kept.LastStatistics) = (shape, ids, last, statistics);
+        else
+        {
+            pool.Return(last);
+            pool.Return(statistics);
+        }
+        return hidden;
+    }
+
+    /// <inheritdoc/>
+    public void Backward(KeptForBackward kept, Tensor gradient)
+    {
+        using var noGradient = no_grad();
+        var (shape, tokens, width) = (kept.Shape!, kept.Shape!.Tokens, config.Width);
+        var dx = pool.Exact(tokens, width);
+        var operand = T.Rounds ? pool.Compute(tokens, width) : dx;
+        using (var dense = gradient.contiguous())
+            finalNorm.Backward(Memory(dense), kept.Last!, kept.LastStatistics!, dx, replace: true, operand, pool);
+        pool.Return(kept.Last);
+        pool.Return(kept.LastStatistics);
+        for (var layer = blocks.Length - 1; layer >= 0; layer--)
+        {
+            if (checkpoint) blocks[layer].Recompute(shape, kept.Blocks[layer]);
+            blocks[layer].Backward(shape, kept.Blocks[layer], dx, operand);
+            kept.Blocks[layer].Return(pool, keepInput: false);
+        }
+        AddBack(names.Embedding, kept.Ids!, dx, tokens);
+        if (positionIds is not null)
+            using (var rows = positionIds.narrow(0, 0, shape.Attention.Time).expand(shape.Attention.Batch, -1).contiguous())
+                AddBack(names.Positions, rows, dx, tokens);
+        if (T.Rounds) pool.Return(operand);
+        pool.Return(dx);
+        kept.Blocks.Clear();
+        kept.Ids!.Dispose();
+    }
+
+    public void Dispose()
+    {
+        foreach (var block in blocks) block.Dispose();
+        finalNorm.Dispose();
+        pool.Dispose();
+        cosines?.Dispose();
+        sines?.Dispose();
+        positionIds?.Dispose();
+        if (T.Rounds) ComputeWeights.Dispose();
+    }
+
+    private void AddBack(string name, Tensor rows, Activation dx, long tokens)
+    {
+        using var target = parameters.Gradient(name);
+        if (parameters.GradientScale(name) == 0) target.zero_();
+        EmbeddingRows.AddBack(tokens, config.Width, (long*)TensorMemory.Address<long>(rows), dx.Floats, Floats(target));
+    }
+
+    private static float* Floats(Tensor? tensor) => tensor is null ? null : (float*)TensorMemory.Address<float>(tensor);
+
+    private static void* Memory(Tensor tensor) => (void*)(T.Size == 2 ? TensorMemory.Address<ushort>(tensor) : TensorMemory.Address<float>(tensor));
+}

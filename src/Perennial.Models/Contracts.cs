@@ -93,10 +93,10 @@ public interface ILanguageModel : IDisposable
     /// <summary>The precision of matrix products.</summary>
     Precision Precision { get; }
 
-    /// <summary>Final hidden states after the last norm, <c>[batch, time, width]</c> in <see cref="Precision"/>; builds an autograd graph when gradients are enabled.</summary>
+    /// <summary>Final hidden states after the last norm, <c>[batch, time, width]</c>, in the compute type: float32, for <see cref="Precision.Bfloat16"/> bfloat16 or, where the processor has no such products, float32; builds an autograd graph when gradients are enabled.</summary>
     Tensor Hidden(ModelInput input);
 
-    /// <summary>The unembedding, <c>[vocabulary, width]</c>, in the compute precision (a view; dispose it). Its gradient entry is <see cref="HeadName"/>.</summary>
+    /// <summary>The unembedding, <c>[vocabulary, width]</c>, in the type of the hidden states (a view; dispose it). Its gradient entry is <see cref="HeadName"/>.</summary>
     Tensor HeadWeight();
 
     /// <summary>Name of the flat entry that holds the unembedding (the embedding's when tied).</summary>

@@ -1,6 +1,7 @@
 using Perennial.Core;
 using Perennial.Data;
 using Perennial.Models;
+using Perennial.Tensors;
 using static TorchSharp.torch;
 
 namespace Perennial.Objectives;
@@ -14,23 +15,13 @@ public sealed class CausalObjective : IObjective
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(batch);
-        using var scope = NewDisposeScope();
+        // What backward needs lives in the caller's scope, which also holds the loss.
         var tokens = tensor(batch.Inputs, batch.Rows, batch.Time);
-        var segments = batch.Segments is null ? null : tensor(batch.Segments, batch.Rows, batch.Time).to_type(ScalarType.Int64);
+        var segments = batch.Segments is null ? null : tensor(Array.ConvertAll(batch.Segments, number => (long)number), batch.Rows, batch.Time);
         var hidden = model.Hidden(new ModelInput(tokens, segments));
-        var call = new FusedHeadCall
-        {
-            Parameters = model.Parameters,
-            HeadName = model.HeadName,
-            Head = model.HeadWeight(),
-            Targets = tensor(batch.Targets),
-            Normalizer = normalizer,
-            ChunkRows = 512,
-            Differentiate = is_grad_enabled() && hidden.requires_grad,
-        };
-        var loss = FusedHeadLoss.apply(hidden, call);
-        call.HiddenGradient?.MoveToOuterDisposeScope(); // backward needs it
-        return loss.MoveToOuterDisposeScope();
+        var rounds = model.Precision == Precision.Bfloat16 && hidden.dtype == ScalarType.Float32;
+        return FusedHeadLoss.apply(hidden, new FusedHeadCall(
+            model.Parameters, model.HeadName, model.HeadWeight().detach(), tensor(batch.Targets), normalizer, rounds));
     }
 
     /// <inheritdoc/>

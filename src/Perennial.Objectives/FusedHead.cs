@@ -1,0 +1,76 @@
+using Perennial.Models;
+using Perennial.Tensors;
+using static TorchSharp.torch;
+
+namespace Perennial.Objectives;
+
+/// <summary>One evaluation of the fused head.</summary>
+/// <param name="Parameters">Where the head's gradient goes.</param>
+/// <param name="HeadName">The head's entry there.</param>
+/// <param name="Head">The unembedding, <c>[vocabulary, width]</c>, in the hidden states' storage.</param>
+/// <param name="Targets">Next-token ids, int64 <c>[tokens]</c>.</param>
+/// <param name="Normalizer">What the summed loss is divided by.</param>
+/// <param name="Rounds">Whether operands that lie in float32 must be rounded to bfloat16.</param>
+internal sealed record FusedHeadCall(FlatParameters Parameters, string HeadName, Tensor Head, Tensor Targets, double Normalizer, bool Rounds)
+{
+    /// <summary>The hidden states, for a backward pass whose own gradient is not 1.</summary>
+    public Tensor? Hidden { get; set; }
+
+    /// <summary>Gradient of the hidden states for a loss whose own gradient is 1.</summary>
+    public Tensor? HiddenGradient { get; set; }
+}
+
+/// <summary>
+/// Unembedding and cross-entropy in one, a chunk of tokens at a time: the full logits never exist, and while a chunk's
+/// logits are at hand both gradients are made from them.
+/// </summary>
+internal static class FusedHead
+{
+    /// <summary>Bytes that a chunk's logits may take: about what the last cache holds, and enough rows for the products to be fast.</summary>
+    private const long ChunkBytes = 24L << 20;
+
+    /// <summary>
+    /// The loss. With <paramref name="slope"/> not 0, adds slope · d loss / d head to the flat gradient, and fills
+    /// <paramref name="hiddenGradient"/> (may be null) with slope · d loss / d hidden.
+    /// </summary>
+    /// <param name="hidden">Hidden states, <c>[tokens, width]</c>.</param>
+    /// <param name="call">The rest.</param>
+    /// <param name="slope">Gradient of the loss itself; 0 for the value alone.</param>
+    /// <param name="hiddenGradient">Where the hidden states' gradient goes.</param>
+    public static double Run(Tensor hidden, FusedHeadCall call, double slope, Tensor? hiddenGradient)
+    {
+        if (hidden.dtype == ScalarType.BFloat16) return Run<Bfloat16Storage>(hidden, call, slope, hiddenGradient);
+        return call.Rounds ? Run<RoundedStorage>(hidden, call, slope, hiddenGradient) : Run<Float32Storage>(hidden, call, slope, hiddenGradient);
+    }
+
+    private static unsafe double Run<T>(Tensor hidden, FusedHeadCall call, double slope, Tensor? hiddenGradient)
+        where T : struct, IStorage
+    {
+        using var scope = NewDisposeScope();
+        int tokens = (int)hidden.shape[0], vocabulary = (int)call.Head.shape[0];
+        var rows = (int)Math.Clamp(ChunkBytes / ((long)vocabulary * T.Size), 32, tokens);
+        var transposed = call.Head.t();
+        var buffer = empty(rows, vocabulary, dtype: hidden.dtype);
+        var headGradient = slope == 0 ? null : call.Parameters.Gradient(call.HeadName);
+        var keep = slope == 0 ? 1 : call.Parameters.GradientScale(call.HeadName);
+        var losses = new double[tokens];
+        var targets = (long*)TensorMemory.Address<long>(call.Targets);
+        fixed (double* written = losses)
+            for (var first = 0; first < tokens; first += rows)
+            {
+                using var chunkScope = NewDisposeScope();
+                var count = Math.Min(rows, tokens - first);
+                var chunk = hidden.narrow(0, first, count);
+                var logits = buffer.narrow(0, 0, count).addmm_(chunk, transposed, 0, 1);
+                var address = (void*)(T.Size == 2 ? TensorMemory.Address<ushort>(logits) : TensorMemory.Address<float>(logits));
+                CrossEntropyRows<T>.Apply(count, vocabulary, address, targets + first, written + first, (float)(slope / call.Normalizer), slope != 0);
+                if (headGradient is null) continue;
+                hiddenGradient?.narrow(0, first, count).addmm_(logits, call.Head, 0, 1);
+                if (T.Size == sizeof(float)) headGradient.addmm_(logits.t(), chunk, keep, 1);
+                else if (keep == 0) headGradient.copy_(mm(logits.t(), chunk));
+                else headGradient.add_(mm(logits.t(), chunk));
+                keep = 1;
+            }
+        return losses.Sum() / call.Normalizer;
+    }
+}

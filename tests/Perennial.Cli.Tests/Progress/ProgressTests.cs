@@ -71,18 +71,17 @@ public class ProgressTests
             step 40/100  loss 3.250  held-out 1.834 bits/byte  16.38k tokens/s  MFU 81.9 %  saved 5 steps ago  0 s elapsed  0 s left
             warning: skipped a damaged checkpoint
             warning: step 41 refused: loss is not finite; skip
-            ╭───────────────┬────────────────────────────────────────────╮
-            │ finished      │ 100 of 100 steps, 819.2k tokens, 0 s       │
-            │ training loss │ 2.8500 nats a token                        │
-            │ held-out text │ 1.7500 bits per byte                       │
-            │   gzip -9     │ 2.9300 bits per byte for the same text     │
-            │ speed         │ 16.38k tokens/s, 82 % of the measured      │
-            │               │ ceiling                                    │
-            │ refused steps │ 1                                          │
-            │ state hash    │ 00ff                                       │
-            │ report        │ runs/a/report.html                         │
-            │ checkpoints   │ runs/a/checkpoints                         │
-            ╰───────────────┴────────────────────────────────────────────╯
+            ╭───────────────┬───────────────────────────────────────────────╮
+            │ finished      │ 100 of 100 steps, 819.2k tokens, 0 s          │
+            │ training loss │ 2.8500 nats a token                           │
+            │ held-out text │ 1.7500 bits per byte                          │
+            │   gzip -9     │ 2.9300 bits per byte for the same text        │
+            │ speed         │ 16.38k tokens/s, 82 % of the measured ceiling │
+            │ refused steps │ 1                                             │
+            │ state hash    │ 00ff                                          │
+            │ report        │ runs/a/report.html                            │
+            │ checkpoints   │ runs/a/checkpoints                            │
+            ╰───────────────┴───────────────────────────────────────────────╯
             """,
             plain.Screen);
     }

@@ -1,4 +1,5 @@
 using Perennial.Data;
+using Perennial.Data.Preparation;
 
 namespace Perennial.Training.HeldOut;
 
@@ -36,5 +37,25 @@ public sealed record EvaluationText
             bytes += document.Length;
         }
         return new EvaluationText { Name = name, Documents = encoded, Bytes = bytes, Tokenizer = tokenizer };
+    }
+
+    /// <summary>The held-out documents of prepared data, source after source.</summary>
+    public static EvaluationText HeldOut(PreparedData data)
+    {
+        ArgumentNullException.ThrowIfNull(data);
+        var documents = new List<ReadOnlyMemory<int>>();
+        foreach (var shard in data.HeldOut)
+        {
+            for (var document = 0L; document < shard.Documents; document++)
+            {
+                var first = shard.DocumentStart(document);
+                var ids = new long[shard.DocumentStart(document + 1) - first];
+                shard.Read(first, ids);
+                // Between documents a shard has the end-of-text token, which is not text.
+                var tokens = ids.Where(id => id != data.Tokenizer.EndOfText).Select(id => (int)id).ToArray();
+                if (tokens.Length > 0) documents.Add(tokens);
+            }
+        }
+        return new EvaluationText { Name = "held-out", Documents = documents, Bytes = data.HeldOut.Sum(shard => shard.TextBytes), Tokenizer = data.Tokenizer };
     }
 }

@@ -25,9 +25,11 @@ public static class FusedOperators
     public static Tensor RmsNorm(Tensor input, Tensor? weight, double epsilon)
     {
         ArgumentNullException.ThrowIfNull(input);
-        if (weight is not null && (weight.dim() != 1 || weight.shape[0] != input.shape[^1]))
-            throw new ArgumentException($"a weight of [{input.shape[^1]}] belongs to an input of [{string.Join(", ", input.shape)}], not [{string.Join(", ", weight.shape)}]", nameof(weight));
-        return Dispatcher.Call(RmsNormOperator, input, Argument.List(input.shape[^1]), Argument.Optional(weight), Argument.Optional((double?)epsilon));
+        // size and not shape: the binding's shape leaves an object for the finalizer at every call.
+        var width = input.size(-1);
+        if (weight is not null && (weight.dim() != 1 || weight.numel() != width))
+            throw new ArgumentException($"a weight of [{width}] belongs to an input of [{string.Join(", ", input.shape)}], not [{string.Join(", ", weight.shape)}]", nameof(weight));
+        return Dispatcher.Call(RmsNormOperator, input, Argument.List(width), Argument.Optional(weight), Argument.Optional((double?)epsilon));
     }
 
     /// <summary>

@@ -1,0 +1,35 @@
+using Perennial.Core.Recipes;
+
+namespace Perennial.Training.Recipes;
+
+/// <summary>From a recipe file to a bound, validated <see cref="Recipe"/>.</summary>
+/// <param name="components">Components that recipes may name.</param>
+public sealed class RecipeLoader(ComponentRegistry components)
+{
+    /// <summary>Reads a recipe file and applies overrides.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="overrides"><c>key.path=value</c>.</param>
+    /// <exception cref="Core.PerennialException">Exit 2: the recipe is wrong, said with its place.</exception>
+    public Recipe Load(string path, IEnumerable<string>? overrides = null) => Bind(RecipeDocument.Load(path), overrides);
+
+    /// <summary>Reads a recipe from text.</summary>
+    /// <param name="yaml">YAML.</param>
+    /// <param name="name">What errors call the source.</param>
+    /// <param name="overrides"><c>key.path=value</c>.</param>
+    /// <exception cref="Core.PerennialException">Exit 2: the recipe is wrong, said with its place.</exception>
+    public Recipe Parse(string yaml, string name, IEnumerable<string>? overrides = null) => Bind(RecipeDocument.Parse(yaml, name), overrides);
+
+    /// <summary>Binds a parsed recipe.</summary>
+    /// <exception cref="Core.PerennialException">Exit 2: the recipe is wrong, said with its place.</exception>
+    public Recipe Bind(RecipeNode node, IEnumerable<string>? overrides = null)
+    {
+        ArgumentNullException.ThrowIfNull(node);
+        foreach (var assignment in overrides ?? []) node = node.With(assignment);
+        if (node is RecipeMapping root)
+        {
+            if (root["schedule"] is null) node = node.With("schedule", "wsd");
+            if ((root["evaluation"] as RecipeMapping)?["tasks"] is null && root["evaluation"] is null or RecipeMapping) node = node.With("evaluation.tasks", "[bits-per-byte]");
+        }
+        return new RecipeBinder(components).Bind<Recipe>(node);
+    }
+}

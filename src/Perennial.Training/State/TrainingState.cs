@@ -1,0 +1,50 @@
+using System.Text.Json.Nodes;
+using Perennial.Tensors;
+
+namespace Perennial.Training.State;
+
+/// <summary>
+/// Everything that bends the path of training, as one value: the flat parameters, every flat slot, and <see cref="Progress"/>.
+/// Equal states of one recipe have equal futures.
+/// </summary>
+/// <param name="Parameters">Flat master weights (their gradients are not state: every step makes them anew).</param>
+/// <param name="Slots">Optimizer slots, then practice slots, in the recipe's order.</param>
+public sealed record TrainingState(FlatParameters Parameters, IReadOnlyList<StateSlot> Slots)
+{
+    /// <summary>The small part.</summary>
+    public Progress Progress { get; set; } = new();
+}
+
+/// <summary>The small part of the training state: counters, cursor, policy.</summary>
+public sealed record Progress
+{
+    /// <summary>Committed steps.</summary>
+    public long Step { get; init; }
+
+    /// <summary>Tokens of committed steps.</summary>
+    public long Tokens { get; init; }
+
+    /// <summary>Position in the sample stream of the next step's first sample.</summary>
+    public long Cursor { get; init; }
+
+    /// <summary>First positions of batches that are left out when the cursor reaches them.</summary>
+    public IReadOnlyList<long> LeftOut { get; init; } = [];
+
+    /// <summary>Factor on the learning rate that the spike policy has come to.</summary>
+    public double RateFactor { get; init; } = 1;
+
+    /// <summary>Refused steps since the last committed one.</summary>
+    public int Refusals { get; init; }
+
+    /// <summary>Losses of recent committed steps, oldest first.</summary>
+    public IReadOnlyList<double> Losses { get; init; } = [];
+
+    /// <summary>Gradient norms of recent committed steps, oldest first.</summary>
+    public IReadOnlyList<double> Norms { get; init; } = [];
+
+    /// <summary>Loss of the last committed step, nats a target; NaN before the first.</summary>
+    public double LastLoss { get; init; } = double.NaN;
+
+    /// <summary>Small state of each practice, by its place in the recipe; null where it has none.</summary>
+    public IReadOnlyList<JsonObject?> Practices { get; init; } = [];
+}

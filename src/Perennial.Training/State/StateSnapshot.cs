@@ -36,8 +36,8 @@ public sealed class StateSnapshot : IDisposable
     {
         ArgumentNullException.ThrowIfNull(state);
         using var _ = no_grad();
-        parameters.copy_(state.Parameters.Values).Dispose();
-        foreach (var (mine, theirs) in slots.Zip(state.Slots)) mine.Values.copy_(theirs.Values).Dispose();
+        parameters.copy_(state.Parameters.Values);
+        foreach (var (mine, theirs) in slots.Zip(state.Slots)) mine.Values.copy_(theirs.Values);
         Progress = state.Progress;
     }
 
@@ -48,8 +48,8 @@ public sealed class StateSnapshot : IDisposable
         ArgumentNullException.ThrowIfNull(state);
         if (Progress is null) throw new InvalidOperationException("no snapshot was taken");
         using var _ = no_grad();
-        state.Parameters.Values.copy_(parameters).Dispose();
-        foreach (var (mine, theirs) in slots.Zip(state.Slots)) theirs.Values.copy_(mine.Values).Dispose();
+        state.Parameters.Values.copy_(parameters);
+        foreach (var (mine, theirs) in slots.Zip(state.Slots)) theirs.Values.copy_(mine.Values);
         state.Progress = Progress;
     }
 

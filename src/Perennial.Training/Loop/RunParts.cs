@@ -1,0 +1,147 @@
+using Perennial.Data;
+using Perennial.Data.Preparation;
+using Perennial.Data.Streams;
+using Perennial.Models;
+using Perennial.Models.HuggingFace;
+using Perennial.Objectives;
+using Perennial.Optimization;
+using Perennial.Tensors;
+using Perennial.Training.HeldOut;
+using Perennial.Training.Recipes;
+using Perennial.Training.State;
+
+namespace Perennial.Training.Loop;
+
+/// <summary>Everything that a resolved recipe is made into: data, model, optimizer, practices and the state that ties them.</summary>
+public sealed class RunParts : IDisposable
+{
+    private RunParts(Recipe recipe, PreparedData data)
+    {
+        (Recipe, Data) = (recipe, data);
+        var architecture = recipe.Model.Create();
+        Config = architecture.Describe(data.Tokenizer.VocabularySize, data.Tokenizer.EndOfText);
+        var stream = new SampleStream(data, recipe.Data, Config.Context, recipe.Seed);
+        Stream = stream;
+        Delivered = stream.Delivered;
+        TokensPerStep = (long)recipe.Training.Batch * Config.Context;
+        TotalSteps = recipe.Training.TotalSteps(TokensPerStep);
+        var precision = recipe.Training.Precision == PrecisionChoice.Bfloat16 ? Precision.Bfloat16 : Precision.Float32;
+        var execution = new DecoderExecution { CheckpointActivations = recipe.Training.CheckpointActivations };
+        if (architecture.InitialCheckpoint is { } folder)
+        {
+            var decoder = new Decoder(Config, precision, execution);
+            WeightFiles.Read(folder, Config, decoder.Parameters.Layout, decoder.Parameters.Values);
+            decoder.ParametersChanged();
+            Model = decoder;
+        }
+        else
+            Model = Decoder.Fresh(Config, recipe.Seed, precision, execution);
+        Objective = recipe.Objective.Create();
+        Optimizer = recipe.Optimizer.Create(Model.Parameters);
+        Rates = (IOptimizerOptions)recipe.Optimizer.Options!;
+        Schedule = recipe.Schedule.Create();
+        Practices = [.. recipe.Practices.Select(practice => practice.Create(Model.Parameters, new PracticeSetup(TotalSteps, TokensPerStep, recipe.Seed)))];
+        State = new TrainingState(Model.Parameters, [.. Optimizer.Slots, .. Practices.SelectMany((practice, i) => practice.Slots.Select(slot => slot with { Name = $"practice-{i}.{slot.Name}" }))]);
+        Text = HeldOutText(data);
+        Tasks = [.. recipe.Evaluation.Tasks.Select(task => (task.Kind, task.Create()))];
+    }
+
+    /// <summary>The resolved recipe.</summary>
+    public Recipe Recipe { get; }
+
+    /// <summary>Prepared data.</summary>
+    public PreparedData Data { get; }
+
+    /// <summary>The model's configuration.</summary>
+    public DecoderConfig Config { get; }
+
+    /// <summary>The sample stream.</summary>
+    public ISampleStream Stream { get; }
+
+    /// <summary>Samples each source gave among the first n.</summary>
+    public Func<long, IReadOnlyList<long>> Delivered { get; }
+
+    /// <summary>Tokens of one step.</summary>
+    public long TokensPerStep { get; }
+
+    /// <summary>Planned steps.</summary>
+    public long TotalSteps { get; }
+
+    /// <summary>The model.</summary>
+    public ILanguageModel Model { get; }
+
+    /// <summary>The objective.</summary>
+    public IObjective Objective { get; }
+
+    /// <summary>The optimizer.</summary>
+    public IOptimizer Optimizer { get; }
+
+    /// <summary>Peak rate and clip.</summary>
+    public IOptimizerOptions Rates { get; }
+
+    /// <summary>The schedule.</summary>
+    public ISchedule Schedule { get; }
+
+    /// <summary>Practices in the recipe's order.</summary>
+    public IReadOnlyList<IPractice> Practices { get; }
+
+    /// <summary>The training state.</summary>
+    public TrainingState State { get; }
+
+    /// <summary>Held-out text; null when the recipe holds none out.</summary>
+    public EvaluationText? Text { get; }
+
+    /// <summary>Evaluation tasks with the recipe's words for them.</summary>
+    public IReadOnlyList<(string Kind, IEvaluationTask Task)> Tasks { get; }
+
+    /// <summary>Prepares data and makes everything. Nothing is written but prepared data in the cache.</summary>
+    /// <exception cref="Core.PerennialException">Exit 2 or 3, as the recipe's parts find.</exception>
+    public static RunParts Make(Recipe recipe, Action<string>? notify, CancellationToken cancellation)
+    {
+        ArgumentNullException.ThrowIfNull(recipe);
+        var data = DataPreparation.Prepare(recipe.Data, recipe.Seed, notify, cancellation);
+        try
+        {
+            return new RunParts(recipe, data);
+        }
+        catch
+        {
+            data.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Hash of the present state.</summary>
+    public string HashState() => StateHash.Of(State, Stream.Fingerprint, Recipe.Seed);
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        foreach (var practice in Practices) practice.Dispose();
+        Optimizer.Dispose();
+        Model.Dispose();
+        Data.Dispose();
+    }
+
+    private static EvaluationText? HeldOutText(PreparedData data)
+    {
+        var documents = new List<ReadOnlyMemory<int>>();
+        foreach (var shard in data.HeldOut)
+        {
+            for (var document = 0L; document < shard.Documents; document++)
+            {
+                // The end-of-text token at a document's end is not text.
+                var ids = new long[shard.DocumentStart(document + 1) - shard.DocumentStart(document) - 1];
+                shard.Read(shard.DocumentStart(document), ids);
+                if (ids.Length > 0) documents.Add(Array.ConvertAll(ids, id => (int)id));
+            }
+        }
+        return documents.Count == 0 ? null : new EvaluationText { Name = "held-out", Documents = documents, Bytes = data.HeldOut.Sum(shard => shard.TextBytes), Tokenizer = data.Tokenizer };
+    }
+}
+
+/// <summary>What a practice's constructor may ask for beside its options and <see cref="FlatParameters"/>.</summary>
+/// <param name="TotalSteps">Planned steps.</param>
+/// <param name="TokensPerStep">Tokens of one step.</param>
+/// <param name="Seed">The run's seed.</param>
+public sealed record PracticeSetup(long TotalSteps, long TokensPerStep, ulong Seed);

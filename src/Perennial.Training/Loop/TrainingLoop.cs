@@ -1,0 +1,167 @@
+using System.Diagnostics;
+using Perennial.Core;
+using Perennial.Data;
+using Perennial.Optimization;
+using Perennial.Training.Recipes;
+using Perennial.Training.State;
+using static TorchSharp.torch;
+
+namespace Perennial.Training.Loop;
+
+/// <summary>
+/// The one loop. A step is a transaction: batch, forward, backward; the loss and the gradient are tested; only then do optimizer,
+/// practices, cursor and counters move, together. Nothing here looks at the clock to decide anything.
+/// </summary>
+internal sealed class TrainingLoop(RunParts parts, IPracticeServices services, Action<RunEvent> tell)
+{
+    private readonly SpikeOptions spikes = parts.Recipe.Training.OnSpike;
+    private readonly int rows = parts.Recipe.Training.MicroBatch ?? MicroBatches.DefaultRows(parts.Recipe.Training.Batch, parts.Config.Context);
+    private readonly StateSnapshot? fallback = parts.Recipe.Training.OnSpike.Action == SpikeAction.RollBack ? new StateSnapshot(parts.State) : null;
+
+    /// <summary>Seconds spent in steps, and tokens they committed: what tokens a second are taken from.</summary>
+    public (double Seconds, long Tokens) Work { get; private set; }
+
+    private TrainingState State => parts.State;
+
+    private PracticeContext Context => new(parts.Model, State.Progress.Step, parts.TotalSteps, parts.TokensPerStep, parts.Recipe.Seed, services);
+
+    /// <summary>Commits one step (trying further batches when one is refused).</summary>
+    /// <param name="snapshotLag">Steps by which the newest durable checkpoint is behind.</param>
+    /// <exception cref="PerennialException">Exit 1: the policy stops the run.</exception>
+    public void Step(long snapshotLag)
+    {
+        var clock = Stopwatch.GetTimestamp();
+        TakeFallback();
+        while (!TryStep(clock, snapshotLag)) clock = Stopwatch.GetTimestamp();
+    }
+
+    private bool TryStep(long clock, long snapshotLag)
+    {
+        using var scope = NewDisposeScope();
+        PassLeftOut();
+        var progress = State.Progress;
+        var batch = parts.Stream.Read(progress.Cursor, parts.Recipe.Training.Batch);
+        foreach (var practice in parts.Practices) batch = practice.BeforeBatch(Context, batch);
+        var loss = ForwardBackward(batch);
+        foreach (var practice in parts.Practices) practice.AfterBackward(Context);
+        var norm = GradientNorm.Of(State.Parameters.Gradients);
+        if (SpikeTest.Reason(spikes, progress, loss, norm.Value) is { } reason)
+        {
+            Refuse(reason, batch);
+            return false;
+        }
+        var rate = parts.Rates.Rate * progress.RateFactor * parts.Schedule.Factor(progress.Step, parts.TotalSteps, parts.TokensPerStep);
+        using (no_grad()) parts.Optimizer.Step(progress.Step + 1, rate, norm.ClipScale(parts.Rates.Clip));
+        parts.Model.ParametersChanged();
+        State.Progress = progress with
+        {
+            Step = progress.Step + 1,
+            Tokens = progress.Tokens + parts.TokensPerStep,
+            Cursor = progress.Cursor + parts.Recipe.Training.Batch,
+            Refusals = 0,
+            LastLoss = loss,
+            Losses = SpikeTest.Remember(progress.Losses, loss, spikes.Window),
+            Norms = SpikeTest.Remember(progress.Norms, norm.Value, spikes.Window),
+        };
+        foreach (var practice in parts.Practices) practice.AfterStep(Context);
+        RememberPractices();
+        var seconds = Stopwatch.GetElapsedTime(clock).TotalSeconds;
+        Work = (Work.Seconds + seconds, Work.Tokens + parts.TokensPerStep);
+        tell(new StepDone(State.Progress.Step, State.Progress.Tokens, loss, norm.Value, rate, seconds, snapshotLag));
+        return true;
+    }
+
+    /// <summary>Small practice states are part of the progress, so that hash, snapshot and checkpoint see one value.</summary>
+    public void RememberPractices() => State.Progress = State.Progress with { Practices = [.. parts.Practices.Select(practice => practice.Save())] };
+
+    private double ForwardBackward(TokenBatch batch)
+    {
+        var normalizer = (double)Math.Max(1, parts.Objective.Targets(batch));
+        State.Parameters.ClearGradients();
+        var sum = 0.0;
+        foreach (var piece in MicroBatches.Of(batch, rows))
+        {
+            using var scope = NewDisposeScope();
+            var loss = parts.Objective.Loss(parts.Model, piece, normalizer);
+            loss.backward();
+            sum += loss.item<float>();
+        }
+        State.Parameters.CompleteGradients();
+        return sum;
+    }
+
+    /// <summary>
+    /// Whether the state may be saved here. What a roll-back goes back to is not in a checkpoint; where every checkpoint is
+    /// itself such a point, a resumed run goes back to the same one.
+    /// </summary>
+    public bool IsSavePoint => fallback is null || State.Progress.Step % SnapshotEvery == 0;
+
+    /// <summary>Goes back to the newest point that may be saved (none but with roll-back and a snapshot every several steps).</summary>
+    public void ReturnToSavePoint()
+    {
+        if (IsSavePoint) return;
+        fallback!.Restore(State);
+        parts.Model.ParametersChanged();
+        RestorePractices();
+    }
+
+    private long SnapshotEvery => Math.Max(1, parts.Recipe.Resilience.Snapshot.ToSteps(parts.TotalSteps, parts.TokensPerStep));
+
+    private void TakeFallback()
+    {
+        if (fallback is not null && (fallback.Progress is null || State.Progress.Step % SnapshotEvery == 0)) fallback.Take(State);
+    }
+
+    private void PassLeftOut()
+    {
+        while (State.Progress.LeftOut.Contains(State.Progress.Cursor))
+        {
+            State.Progress = State.Progress with
+            {
+                Cursor = State.Progress.Cursor + parts.Recipe.Training.Batch,
+                LeftOut = [.. State.Progress.LeftOut.Where(position => position != State.Progress.Cursor)],
+            };
+        }
+    }
+
+    private void Refuse(string reason, TokenBatch batch)
+    {
+        var progress = State.Progress;
+        var action = progress.Refusals + 1 >= spikes.Patience ? SpikeAction.Stop : spikes.Action;
+        tell(new StepRefused(progress.Step + 1, reason, Core.Recipes.OptionNames.ToKey(action.ToString()), batch.SampleIds));
+        var refused = progress.Cursor;
+        switch (action)
+        {
+            case SpikeAction.Stop:
+                throw PerennialException.Failed($"step {progress.Step + 1} was refused: {reason}; the run stops (training.on-spike), samples {string.Join(", ", batch.SampleIds.Take(4))}{(batch.Rows > 4 ? ", …" : "")}");
+            case SpikeAction.RollBack:
+                fallback!.Restore(State);
+                parts.Model.ParametersChanged();
+                RestorePractices();
+                State.Progress = State.Progress with { LeftOut = [.. State.Progress.LeftOut, .. progress.LeftOut.Except(State.Progress.LeftOut), refused], Refusals = progress.Refusals + 1 };
+                // The batch stays left out whenever the run comes by again.
+                fallback.Take(State);
+                break;
+            default:
+                State.Progress = progress with
+                {
+                    Cursor = refused + parts.Recipe.Training.Batch,
+                    RateFactor = action == SpikeAction.LowerRate ? progress.RateFactor / 2 : progress.RateFactor,
+                    Refusals = progress.Refusals + 1,
+                };
+                break;
+        }
+    }
+
+    /// <summary>Gives practices their small states back after the progress was replaced.</summary>
+    public void RestorePractices()
+    {
+        for (var i = 0; i < parts.Practices.Count && i < State.Progress.Practices.Count; i++)
+        {
+            if (State.Progress.Practices[i] is { } saved) parts.Practices[i].Load(saved);
+        }
+    }
+
+    /// <summary>Frees the snapshot.</summary>
+    public void Release() => fallback?.Dispose();
+}

@@ -1,0 +1,55 @@
+using System.Runtime.InteropServices;
+using System.Text.Json.Nodes;
+using Perennial.Data.Yardsticks;
+using Perennial.Training.Loop;
+using TorchSharp;
+
+namespace Perennial.Training.Runs;
+
+/// <summary>What a report tells about where and on what a run happened.</summary>
+internal static class RunFacts
+{
+    public static JsonObject Of(RunParts parts)
+    {
+        var statistics = parts.Data.Statistics;
+        var facts = new JsonObject
+        {
+            ["environment"] = new JsonObject
+            {
+                ["processor"] = Processor(),
+                ["cores"] = Environment.ProcessorCount,
+                ["threads"] = torch.get_num_threads(),
+                ["memory_bytes"] = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes,
+                ["system"] = RuntimeInformation.OSDescription,
+                ["dotnet"] = RuntimeInformation.FrameworkDescription,
+                ["torchsharp"] = typeof(torch).Assembly.GetName().Version?.ToString(3),
+                ["libtorch"] = torch.__version__,
+                ["perennial"] = typeof(RunFacts).Assembly.GetName().Version?.ToString(3),
+                ["precision"] = parts.Model.Precision.ToString().ToLowerInvariant(),
+            },
+            ["data"] = new JsonObject
+            {
+                ["fingerprint"] = parts.Stream.Fingerprint,
+                ["tokenizer"] = parts.Data.Tokenizer.Fingerprint,
+                ["vocabulary"] = parts.Data.Tokenizer.VocabularySize,
+                ["documents"] = statistics.Sum(source => source.Documents),
+                ["training_bytes"] = statistics.Sum(source => source.TextBytes),
+                ["training_tokens"] = statistics.Sum(source => source.Tokens),
+                ["held_out_documents"] = statistics.Sum(source => source.HeldOutDocuments),
+                ["held_out_tokens"] = statistics.Sum(source => source.HeldOutTokens),
+                ["held_out_bytes"] = statistics.Sum(source => source.HeldOutBytes),
+                ["rejected_documents"] = statistics.Sum(source => source.Rejected.Values.Sum()),
+            },
+        };
+        if (parts.Text is not null) facts["yardsticks"] = Yardstick.ToJson(CompressionYardsticks.Measure(parts.Data.HeldOutText()));
+        return facts;
+    }
+
+    private static string Processor()
+    {
+        const string path = "/proc/cpuinfo";
+        if (!File.Exists(path)) return RuntimeInformation.ProcessArchitecture.ToString();
+        var line = File.ReadLines(path).FirstOrDefault(line => line.StartsWith("model name", StringComparison.Ordinal));
+        return line is null ? RuntimeInformation.ProcessArchitecture.ToString() : line[(line.IndexOf(':', StringComparison.Ordinal) + 1)..].Trim();
+    }
+}

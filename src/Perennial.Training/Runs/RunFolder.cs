@@ -1,0 +1,64 @@
+using Perennial.Core;
+using Perennial.Core.Recipes;
+using Perennial.Resilience;
+using Perennial.Training.Recipes;
+
+namespace Perennial.Training.Runs;
+
+/// <summary>The folder of a run and the files in it.</summary>
+/// <param name="path">The folder.</param>
+public sealed class RunFolder(string path)
+{
+    private const string RecipeName = "recipe.yaml";
+
+    /// <summary>The folder.</summary>
+    public string Path { get; } = path;
+
+    /// <summary>The resolved recipe.</summary>
+    public string RecipePath => System.IO.Path.Combine(Path, RecipeName);
+
+    /// <summary>The run's checkpoints.</summary>
+    public CheckpointStore Checkpoints => new(System.IO.Path.Combine(Path, "checkpoints"));
+
+    /// <summary>The recipe that the folder was last trained with, or null when it has none.</summary>
+    /// <exception cref="PerennialException">Exit 3: it is damaged.</exception>
+    public Recipe? StoredRecipe(RecipeLoader loader)
+    {
+        ArgumentNullException.ThrowIfNull(loader);
+        if (!File.Exists(RecipePath)) return null;
+        try
+        {
+            return loader.Load(RecipePath);
+        }
+        catch (PerennialException error)
+        {
+            throw PerennialException.Damaged($"the run's own recipe does not hold: {error.Message}; start over with --fresh", error);
+        }
+    }
+
+    /// <summary>Makes the folder and takes its lock.</summary>
+    /// <exception cref="PerennialException">Exit 1: it cannot be written. Exit 2: another process is training in it.</exception>
+    public RunLock Open()
+    {
+        try
+        {
+            Directory.CreateDirectory(Path);
+            return RunLock.Take(Path);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw PerennialException.Failed($"{Path}: the run folder cannot be written: {error.Message}; choose another with --run", error);
+        }
+    }
+
+    /// <summary>Removes what a run wrote, and nothing else: a folder that holds other files keeps them.</summary>
+    public void Clear()
+    {
+        if (Directory.Exists(Checkpoints.Root)) Directory.Delete(Checkpoints.Root, recursive: true);
+        foreach (var file in Directory.EnumerateFiles(Path, "events.out.tfevents.*").Concat(
+            new[] { RecipeName, "metrics.jsonl", "report.html", "log.txt" }.Select(name => System.IO.Path.Combine(Path, name))).ToList()) File.Delete(file);
+    }
+
+    /// <summary>Writes the resolved recipe.</summary>
+    public void WriteRecipe(Recipe recipe) => AtomicFile.WriteText(RecipePath, RecipeWriter.ToYaml(recipe));
+}

@@ -1,0 +1,18 @@
+using System.Text;
+using Perennial.Models.Inference;
+using Perennial.Training.Loop;
+
+namespace Perennial.Training.Runs;
+
+/// <summary>Samples shown during training: the same seed every time, so that what changes is the model.</summary>
+internal static class SampleText
+{
+    public static string Write(RunParts parts, string prompt)
+    {
+        var ids = new List<int>();
+        parts.Data.Tokenizer.Encode(Encoding.UTF8.GetBytes(prompt), ids);
+        if (ids.Count == 0) ids.Add(parts.Data.Tokenizer.EndOfText);
+        var options = new GenerationOptions { Tokens = parts.Recipe.Evaluation.SampleTokens, Temperature = 0.8, TopP = 0.95, Seed = parts.Recipe.Seed, EndOfText = parts.Data.Tokenizer.EndOfText };
+        return Encoding.UTF8.GetString(parts.Data.Tokenizer.Decode([.. Generator.Generate(parts.Model, ids, options)]));
+    }
+}

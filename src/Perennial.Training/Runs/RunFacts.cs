@@ -9,7 +9,7 @@ namespace Perennial.Training.Runs;
 /// <summary>What a report tells about where and on what a run happened.</summary>
 internal static class RunFacts
 {
-    public static JsonObject Of(RunParts parts)
+    public static JsonObject Of(RunParts parts, bool withYardsticks)
     {
         var statistics = parts.Data.Statistics;
         var facts = new JsonObject
@@ -41,7 +41,7 @@ internal static class RunFacts
                 ["rejected_documents"] = statistics.Sum(source => source.Rejected.Values.Sum()),
             },
         };
-        if (parts.Text is not null) facts["yardsticks"] = Yardstick.ToJson(CompressionYardsticks.Measure(parts.Data.HeldOutText()));
+        if (withYardsticks && parts.Text is not null) facts["yardsticks"] = Yardstick.ToJson(CompressionYardsticks.Measure(parts.Data.HeldOutText()));
         return facts;
     }
 

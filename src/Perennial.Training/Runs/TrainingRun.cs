@@ -1,4 +1,3 @@
-using System.Text.Json.Nodes;
 using Perennial.Core;
 using Perennial.Core.Recipes;
 using Perennial.Models;
@@ -23,6 +22,9 @@ public sealed record TrainingRunOptions
 
     /// <summary>Measures the matrix-product ceiling in FLOP/s, for MFU; null leaves it unknown (0).</summary>
     public Func<Precision, double>? MeasureCeiling { get; init; }
+
+    /// <summary>Whether compressors are measured on the held-out text, for the report.</summary>
+    public bool Yardsticks { get; init; }
 
     /// <summary>Stop (as if interrupted) after this many committed steps of the whole run; for proofs of exact resume.</summary>
     public long? StopAtStep { get; init; }
@@ -81,7 +83,7 @@ public sealed class TrainingRun(ComponentRegistry components)
             var ceiling = options.MeasureCeiling?.Invoke(parts.Model.Precision) ?? 0;
             var flops = ModelFlops.PerToken(parts.Config);
             tell(new RunStarted(folder.Path, RecipeWriter.ToYaml(parts.Recipe), parts.Model.Parameters.Layout.Length, parts.TotalSteps, parts.TokensPerStep,
-                parts.State.Progress.Step, flops, ceiling, RunFacts.Of(parts)));
+                parts.State.Progress.Step, flops, ceiling, RunFacts.Of(parts, options.Yardsticks)));
             var completed = Loop(parts, loop, service, writer, options, tell, cancellation);
             if (!completed) loop.ReturnToSavePoint();
             else if (service.BitsPerByte is null) Evaluate(parts, service, tell, withSamples: false);

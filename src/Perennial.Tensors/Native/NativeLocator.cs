@@ -60,7 +60,7 @@ internal sealed class NativeLocator(
         var library = applicationFolders.Append(packaged).Select(candidate => Path.Combine(candidate, name)).FirstOrDefault(File.Exists)
             ?? throw PerennialException.Missing(
                 $"{name} of TorchSharp {torchSharpVersion} is neither beside the program nor in {packaged}; get it with 'dotnet package download TorchSharp@{torchSharpVersion} --output {packageCache}'");
-        return new NativePlan(source, folder, library);
+        return new NativePlan(source, folder, library, source == NativeSource.BesideApplication && !string.IsNullOrEmpty(libtorchVariable));
     }
 
     private (NativeSource Source, string Folder) LocateLibtorch()

@@ -17,4 +17,5 @@ public enum NativeSource
 /// <param name="Source">Where libtorch was found.</param>
 /// <param name="LibtorchFolder">The folder with libtorch's libraries.</param>
 /// <param name="LibTorchSharp">TorchSharp's own native library, perhaps in need of the mend.</param>
-public sealed record NativePlan(NativeSource Source, string LibtorchFolder, string LibTorchSharp);
+/// <param name="VariableIgnored">PERENNIAL_LIBTORCH is set but has no effect, because libtorch lies beside the application; <c>doctor</c> says so.</param>
+public sealed record NativePlan(NativeSource Source, string LibtorchFolder, string LibTorchSharp, bool VariableIgnored = false);

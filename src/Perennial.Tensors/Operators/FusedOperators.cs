@@ -2,7 +2,10 @@ using static TorchSharp.torch;
 
 namespace Perennial.Tensors;
 
-/// <summary>Operators of libtorch that TorchSharp 0.107 does not bind, by their stable C ABI.</summary>
+/// <summary>
+/// Operators of libtorch that TorchSharp 0.107 does not bind, by their stable C ABI. The <c>_foreach_</c> family is not among them:
+/// over flat buffers one ordinary in-place operator does the same in one pass.
+/// </summary>
 public static class FusedOperators
 {
     // rms_norm(Tensor input, SymInt[] normalized_shape, Tensor? weight=None, float? eps=None) -> Tensor

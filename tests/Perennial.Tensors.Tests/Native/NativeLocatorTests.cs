@@ -19,7 +19,8 @@ public sealed class NativeLocatorTests : IDisposable
         Assert.Equal(new NativePlan(NativeSource.Variable, At("chosen/lib"), At("app/libLibTorchSharp.so")), Locator(At("chosen")).Locate());
         Assert.Equal(At("chosen/lib"), Locator(At("chosen/lib")).Locate().LibtorchFolder);
         Touch("app/libtorch_cpu.so");
-        Assert.Equal(new NativePlan(NativeSource.BesideApplication, At("app"), At("app/libLibTorchSharp.so")), Locator(At("chosen")).Locate());
+        Assert.Equal(new NativePlan(NativeSource.BesideApplication, At("app"), At("app/libLibTorchSharp.so")), Locator(null).Locate());
+        Assert.Equal(new NativePlan(NativeSource.BesideApplication, At("app"), At("app/libLibTorchSharp.so"), VariableIgnored: true), Locator(At("chosen")).Locate());
     }
 
     [Fact]

@@ -17,6 +17,9 @@ public sealed record DataOptions : IValidatedOptions
     [Range(0.0, 0.9)]
     public double Holdout { get; init; } = 0.05;
 
+    /// <summary>Key of the held-out choice. Apart from the run's seed, so that runs with other seeds are measured on the same text.</summary>
+    public ulong SplitSeed { get; init; }
+
     /// <summary>Filters every document goes through, in order.</summary>
     public IReadOnlyList<ComponentSpec<IFilter>> Pipeline { get; init; } = [];
 
@@ -80,6 +83,9 @@ public enum TextSplit
 
     /// <summary>Every paragraph (text between blank lines) is a document.</summary>
     Paragraph,
+
+    /// <summary>A document begins at every heading (a short paragraph such as <c>CHAPTER IV</c>).</summary>
+    Chapter,
 }
 
 /// <summary>Which tokenizer.</summary>

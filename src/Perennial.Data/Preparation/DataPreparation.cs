@@ -1,21 +1,16 @@
-using System.Text.Json;
 using Perennial.Core;
 using Perennial.Data.Shards;
-using Perennial.Data.Sources;
 using Perennial.Data.Tokenizers;
 
 namespace Perennial.Data.Preparation;
 
 /// <summary>
-/// From sources to token shards, once: results lie in a cache folder named by content hash and are reused. A folder
-/// appears whole (its <c>prepared.json</c> is written last) or is made again.
+/// From sources to token shards, once: results lie in a cache folder named by content hash and are reused by whatever run has
+/// the same sources, tokenizer and options. A prepared folder is made under a temporary name and renamed: it is whole or absent.
 /// </summary>
 public static class DataPreparation
 {
-    private const int BatchDocuments = 512;
-    private const string Marker = "prepared.json";
-
-    /// <summary>The folder used when a recipe names none: <c>$XDG_CACHE_HOME/perennial/data</c>, or the system's local application data.</summary>
+    /// <summary>The folder used when a recipe names none: <c>$XDG_CACHE_HOME/perennial/data</c> or <c>~/.cache/perennial/data</c>; on Windows the local application data.</summary>
     public static string DefaultCache =>
         Path.Combine(Environment.GetEnvironmentVariable("XDG_CACHE_HOME") is { Length: > 0 } xdg ? xdg
             : OperatingSystem.IsWindows() ? Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData)
@@ -23,229 +18,90 @@ public static class DataPreparation
 
     /// <summary>Prepares data, or opens what is prepared already.</summary>
     /// <param name="options">The recipe's data.</param>
-    /// <param name="seed">Key of the held-out split and of filters' draws.</param>
+    /// <param name="seed">Key of filters' draws (the held-out split has its own, <see cref="DataOptions.SplitSeed"/>).</param>
     /// <param name="notify">Takes progress lines; may be null.</param>
     /// <param name="cancellation">Stops between batches of documents; nothing half-written stays.</param>
-    /// <exception cref="PerennialException">Exit 2 for bad or empty sources, 3 for damaged ones.</exception>
+    /// <exception cref="PerennialException">Exit 1: the cache cannot be written. Exit 2: bad or empty sources. Exit 3: damaged sources or shards.</exception>
+    /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public static PreparedData Prepare(DataOptions options, ulong seed, Action<string>? notify = null, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(options);
-        var fingerprint = SourceFingerprint.Of(options, seed);
-        var cache = options.Cache ?? DefaultCache;
+        var fingerprint = SourceFingerprint.Of(options, seed, cancellation);
+        var cache = Path.GetFullPath(options.Cache ?? DefaultCache);
         var folder = Path.Combine(cache, fingerprint);
         try
         {
-            Directory.CreateDirectory(cache);
-            if (File.Exists(Path.Combine(folder, Marker))) return Open(options, fingerprint, folder);
-            using var turn = Lock(Path.Combine(cache, fingerprint + ".lock"), notify, cancellation);
-            if (!File.Exists(Path.Combine(folder, Marker)))
+            if (!Directory.Exists(folder))
             {
-                if (Directory.Exists(folder)) Directory.Delete(folder, recursive: true);
-                Directory.CreateDirectory(folder);
-                new Preparer(options, seed, folder, notify, cancellation).Run();
+                Directory.CreateDirectory(cache);
+                using var turn = PreparationLock.Take(folder + ".lock", notify, cancellation);
+                if (!Directory.Exists(folder)) Make(folder, options, seed, notify, cancellation);
             }
         }
         catch (Exception error) when (error is UnauthorizedAccessException or IOException)
         {
-            throw PerennialException.Failed($"{folder}: prepared data cannot be written: {error.Message}; set data.cache to a writable folder with room", error);
+            throw PerennialException.Failed($"{folder}: prepared data cannot be written: {error.Message.ReplaceLineEndings(" ")}; set data.cache to a writable folder with room", error);
         }
         return Open(options, fingerprint, folder);
     }
 
-    private static PreparedData Open(DataOptions options, string fingerprint, string folder)
+    private static void Make(string folder, DataOptions options, ulong seed, Action<string>? notify, CancellationToken cancellation)
     {
-        List<SourceStatistics> statistics;
+        // What a killed process left under this name is in nobody's hands: the lock is ours.
+        var partial = folder + AtomicFile.TemporarySuffix;
+        if (Directory.Exists(partial)) Directory.Delete(partial, recursive: true);
         try
         {
-            statistics = JsonSerializer.Deserialize<List<SourceStatistics>>(File.ReadAllBytes(Path.Combine(folder, Marker)))!;
-        }
-        catch (JsonException error)
-        {
-            throw PerennialException.Damaged($"{Path.Combine(folder, Marker)}: is damaged; delete the folder to prepare it again", error);
-        }
-        var shards = new List<TokenShard>();
-        try
-        {
-            for (var i = 0; i < options.Sources.Count; i++)
-            {
-                shards.Add(TokenShard.Open(Path.Combine(folder, $"train-{i}.tokens")));
-                shards.Add(TokenShard.Open(Path.Combine(folder, $"heldout-{i}.tokens")));
-            }
-            var weighted = statistics.Select((entry, i) => entry with { Weight = options.Sources[i].Weight }).ToList();
-            return new PreparedData(TokenizerJson.Load(folder), [.. shards.Where((_, i) => i % 2 == 0)], [.. shards.Where((_, i) => i % 2 == 1)], weighted, fingerprint, folder);
+            Directory.CreateDirectory(partial);
+            new Preparer(options, seed, partial, notify, cancellation).Run();
+            Directory.Move(partial, folder);
+            AtomicFile.FlushFolder(Path.GetDirectoryName(folder)!);
         }
         catch
         {
-            foreach (var shard in shards) shard.Dispose();
+            try { Directory.Delete(partial, recursive: true); }
+            catch (IOException) { /* the first error is the one to tell; the next preparation clears it */ }
+            catch (UnauthorizedAccessException) { /* the same */ }
             throw;
         }
     }
 
-    private static FileStream Lock(string path, Action<string>? notify, CancellationToken cancellation)
+    private static PreparedData Open(DataOptions options, string fingerprint, string folder)
     {
-        for (var waited = false; ; waited = true)
+        var manifest = PreparedManifest.Load(folder);
+        BpeTokenizer tokenizer;
+        try
         {
-            try
-            {
-                return new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, 1, FileOptions.DeleteOnClose);
-            }
-            catch (IOException) when (File.Exists(path))
-            {
-                if (!waited) notify?.Invoke("another process is preparing the same data; waiting for it");
-                cancellation.WaitHandle.WaitOne(200);
-                cancellation.ThrowIfCancellationRequested();
-            }
+            tokenizer = TokenizerJson.Load(folder);
         }
-    }
-
-    private sealed class Preparer(DataOptions options, ulong seed, string folder, Action<string>? notify, CancellationToken cancellation)
-    {
-        private readonly HoldoutRule rule = new(options.Holdout, seed);
-        private HoldoutRule applied = new(options.Holdout, seed);
-
-        public void Run()
+        catch (PerennialException)
         {
-            var pipelines = options.Sources.Select(_ => options.Pipeline.Select(spec => spec.Create(new FilterContext(seed))).ToList()).ToList();
-            Survey(pipelines);
-            var tokenizer = MakeTokenizer(pipelines);
-            tokenizer.Save(folder);
-            var statistics = options.Sources.Select((source, i) => Encode(i, source, pipelines[i], tokenizer)).ToList();
-            if (statistics.Sum(entry => entry.Documents) == 0)
-                throw PerennialException.Usage($"data: no training document is left ({Rejections(statistics)}); check sources, pipeline and holdout");
-            AtomicFile.WriteText(Path.Combine(folder, Marker), JsonSerializer.Serialize(statistics));
+            // Whatever is wrong with a file that was written here, the cure is the same.
+            throw PreparedManifest.Damage(Path.Combine(folder, TokenizerJson.FileName), folder);
         }
-
-        private static string Rejections(IEnumerable<SourceStatistics> statistics)
+        if (tokenizer.Fingerprint != manifest.TokenizerFingerprint) throw PreparedManifest.Damage(Path.Combine(folder, TokenizerJson.FileName), folder);
+        var opened = new List<TokenShard>();
+        try
         {
-            var reasons = statistics.SelectMany(entry => entry.Rejected).GroupBy(pair => pair.Key).Select(group => $"{group.Sum(pair => pair.Value)} {group.Key}").ToList();
-            return reasons.Count == 0 ? "the sources are empty" : string.Join(", ", reasons);
-        }
-
-        /// <summary>One pass that lets filters learn and makes sure that a wanted held-out part is not empty.</summary>
-        private void Survey(List<List<IFilter>> pipelines)
-        {
-            var (documents, smallest, heldOut) = (0L, 1.0, 0L);
-            for (var i = 0; i < options.Sources.Count; i++)
+            List<TokenShard> Shards(Func<int, string> name, IReadOnlyList<string> checksums)
             {
-                var learners = pipelines[i].Where(filter => filter.Learns).ToList();
-                var index = 0L;
-                foreach (var batch in Batches(options.Sources[i]))
+                for (var i = 0; i < options.Sources.Count; i++)
                 {
-                    foreach (var document in batch)
-                    {
-                        var draw = rule.Draw(document.Text.Span);
-                        smallest = Math.Min(smallest, draw);
-                        documents++;
-                        if (draw < options.Holdout) heldOut++;
-                        else foreach (var learner in learners) learner.Learn(document, index);
-                        index++;
-                    }
+                    opened.Add(TokenShard.Open(Path.Combine(folder, name(i))));
+                    if (i >= checksums.Count || opened[^1].Checksum != checksums[i]) throw PreparedManifest.Damage(opened[^1].Path, folder);
                 }
+                return opened[^options.Sources.Count..];
             }
-            if (documents == 0) throw PerennialException.Usage($"data: the sources hold no text ({string.Join(", ", options.Sources.Select(source => source.Path))})");
-            if (options.Holdout > 0 && heldOut == 0 && documents > 1) applied = rule with { Fraction = Math.BitIncrement(smallest) };
-            if (options.Holdout > 0 && (documents == 1 || heldOut == documents))
-                throw PerennialException.Usage($"data: {documents} document(s) cannot be split into training and held-out text; set data.holdout to 0, or split finer (split: paragraph)");
+            var train = Shards(Preparer.TrainFile, manifest.Train);
+            var heldOut = Shards(Preparer.HeldOutFile, manifest.HeldOut);
+            // Weights are no part of what is prepared: the recipe's present ones count.
+            var statistics = manifest.Statistics.Select((entry, i) => entry with { Weight = options.Sources[i].Weight }).ToList();
+            return new PreparedData(tokenizer, train, heldOut, statistics, fingerprint, folder);
         }
-
-        private ITokenizer MakeTokenizer(List<List<IFilter>> pipelines)
+        catch
         {
-            switch (options.Tokenizer.Kind)
-            {
-                case TokenizerKind.O200k: return TiktokenVocabulary.O200k();
-                case TokenizerKind.Cl100k: return TiktokenVocabulary.Cl100k();
-                case TokenizerKind.File: return TokenizerJson.Load(options.Tokenizer.Path!);
-            }
-            notify?.Invoke($"training a tokenizer of {options.Tokenizer.Vocabulary} entries");
-            var trainer = new BpeTrainer();
-            for (var i = 0; i < options.Sources.Count; i++)
-            {
-                var index = 0L;
-                foreach (var batch in Batches(options.Sources[i]))
-                {
-                    var first = index;
-                    index += batch.Count;
-                    var pipeline = pipelines[i];
-                    trainer.Count([.. batch.Select((document, j) => applied.HoldsOut(document.Text.Span) ? null : Filter(pipeline, document, first + j, heldOut: false).Document)
-                        .Where(document => document is not null).Select(document => document!.Text)]);
-                }
-            }
-            return trainer.Train(options.Tokenizer.Vocabulary);
-        }
-
-        private SourceStatistics Encode(int number, SourceOptions source, List<IFilter> pipeline, ITokenizer tokenizer)
-        {
-            notify?.Invoke($"tokenizing {source.Path}");
-            var rejected = new SortedDictionary<string, long>(StringComparer.Ordinal);
-            var counts = new long[2, 3];
-            AtomicFile.Write(Path.Combine(folder, $"train-{number}.tokens"), trainStream =>
-            AtomicFile.Write(Path.Combine(folder, $"heldout-{number}.tokens"), heldOutStream =>
-            {
-                TokenShardWriter[] writers = [new(trainStream, tokenizer.VocabularySize), new(heldOutStream, tokenizer.VocabularySize)];
-                foreach (var writer in writers) writer.Begin();
-                var index = 0L;
-                foreach (var batch in Batches(source))
-                {
-                    var first = index;
-                    index += batch.Count;
-                    var encoded = new (FilterResult Result, int Side, List<int> Ids)[batch.Count];
-                    Parallel.For(0, batch.Count, j =>
-                    {
-                        var heldOut = applied.HoldsOut(batch[j].Text.Span);
-                        var result = Filter(pipeline, batch[j], first + j, heldOut);
-                        var ids = new List<int>();
-                        if (result.Document is { } kept)
-                        {
-                            tokenizer.Encode(kept.Text.Span, ids);
-                            ids.Add(tokenizer.EndOfText);
-                        }
-                        encoded[j] = (result, heldOut ? 1 : 0, ids);
-                    });
-                    foreach (var (result, side, ids) in encoded)
-                    {
-                        if (result.Document is not { } document)
-                        {
-                            rejected[result.Reason!] = rejected.GetValueOrDefault(result.Reason!) + 1;
-                            continue;
-                        }
-                        writers[side].Add(document, System.Runtime.InteropServices.CollectionsMarshal.AsSpan(ids));
-                        counts[side, 0]++;
-                        counts[side, 1] += document.Text.Length;
-                        counts[side, 2] += ids.Count;
-                    }
-                }
-                foreach (var writer in writers) writer.Complete();
-            }));
-            return new SourceStatistics(source.Path, source.Weight, counts[0, 0], counts[0, 1], counts[0, 2], counts[1, 0], counts[1, 1], counts[1, 2], rejected);
-        }
-
-        private static FilterResult Filter(List<IFilter> pipeline, Document document, long index, bool heldOut)
-        {
-            var result = FilterResult.Keep(document);
-            foreach (var filter in pipeline)
-            {
-                if (heldOut && !filter.AppliesToHeldOut) continue;
-                result = filter.Apply(result.Document!, index);
-                if (result.Document is null) return result;
-            }
-            return result;
-        }
-
-        private IEnumerable<IReadOnlyList<Document>> Batches(SourceOptions source)
-        {
-            var batch = new List<Document>(BatchDocuments);
-            foreach (var document in DocumentSource.Read(source, cancellation).ToBlockingEnumerable(cancellation))
-            {
-                batch.Add(document);
-                if (batch.Count < BatchDocuments) continue;
-                yield return batch;
-                batch = new List<Document>(BatchDocuments);
-            }
-            if (batch.Count > 0) yield return batch;
+            foreach (var shard in opened) shard.Dispose();
+            throw;
         }
     }
 }
-
-/// <summary>What a filter's constructor may ask for beside its options.</summary>
-/// <param name="Seed">The run's seed, for draws keyed by document.</param>
-public sealed record FilterContext(ulong Seed);

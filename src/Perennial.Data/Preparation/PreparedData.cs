@@ -31,14 +31,13 @@ public sealed record PreparedData(
     public byte[] HeldOutText()
     {
         using var text = new MemoryStream();
-        foreach (var shard in HeldOut)
-        {
-            var ids = new long[shard.Tokens];
-            shard.Read(0, ids);
-            text.Write(Tokenizer.Decode([.. ids.Select(id => (int)id)]));
-        }
+        foreach (var ids in HeldOutDocuments()) text.Write(Tokenizer.Decode(ids.Span));
         return text.ToArray();
     }
+
+    /// <summary>The ids of every held-out document, in order, without end-of-text: for measures that look at documents one by one.</summary>
+    public IEnumerable<ReadOnlyMemory<int>> HeldOutDocuments() =>
+        HeldOut.SelectMany(shard => Enumerable.Range(0, checked((int)shard.Documents)).Select(document => (ReadOnlyMemory<int>)shard.Document(document)));
 
     /// <inheritdoc/>
     public void Dispose()

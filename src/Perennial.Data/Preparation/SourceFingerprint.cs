@@ -1,5 +1,6 @@
 using System.IO.Hashing;
 using System.Text;
+using Perennial.Core;
 using Perennial.Core.Recipes;
 using Perennial.Data.Sources;
 
@@ -8,37 +9,39 @@ namespace Perennial.Data.Preparation;
 /// <summary>Content hash of everything that prepared shards depend on.</summary>
 public static class SourceFingerprint
 {
-    private const int FormatVersion = 1;
+    // Goes up whenever the same sources and options would give other shards.
+    private const int FormatVersion = 2;
 
-    /// <summary>Hashes the bytes of every source file and the options that shape the shards (not weights, order or boundaries, which are read later).</summary>
-    public static string Of(DataOptions options, ulong seed)
+    /// <summary>Hashes the bytes of every source file and the options that shape the shards (not weights, order or boundaries, which are read later; the seed only if a filter draws).</summary>
+    public static string Of(DataOptions options, ulong seed, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(options);
         var hash = new XxHash128();
-        Add(hash, $"perennial data {FormatVersion} seed {seed} holdout {options.Holdout:R}");
+        Add(hash, $"perennial data {FormatVersion} split {options.SplitSeed} holdout {options.Holdout:R}");
         Add(hash, RecipeWriter.ToYaml(options.Tokenizer));
         if (options.Tokenizer is { Kind: TokenizerKind.File, Path: { } path }) Add(hash, Tokenizers.TokenizerJson.Load(path).Fingerprint);
-        foreach (var filter in options.Pipeline) Add(hash, RecipeWriter.ToYaml(filter));
+        foreach (var filter in options.Pipeline) Add(hash, RecipeWriter.ToYaml(filter) + (FilterChain.DependsOnSeed(filter) ? $" seed {seed}" : ""));
         foreach (var source in options.Sources)
         {
             Add(hash, $"source {source.Field} {source.Split}");
-            foreach (var file in SourceFiles.Find(source.Path)) Add(hash, $"{file} {Convert.ToHexStringLower(HashFile(file))}");
+            foreach (var file in SourceFiles.Find(source.Path)) Add(hash, $"{file} {Convert.ToHexStringLower(HashFile(file, cancellation))}");
         }
         return Convert.ToHexStringLower(hash.GetCurrentHash());
     }
 
-    private static byte[] HashFile(string path)
+    private static byte[] HashFile(string path, CancellationToken cancellation)
     {
         try
         {
             var hash = new XxHash128();
-            using var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, 1 << 20, FileOptions.SequentialScan);
-            hash.Append(stream);
+            using var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, 0, FileOptions.SequentialScan);
+            var buffer = new byte[1 << 20];
+            for (int read; (read = stream.Read(buffer)) > 0; cancellation.ThrowIfCancellationRequested()) hash.Append(buffer.AsSpan(0, read));
             return hash.GetCurrentHash();
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
-            throw Core.PerennialException.Usage($"data source '{path}': cannot be read: {error.Message}", error);
+            throw PerennialException.Usage($"data source '{path}': cannot be read: {error.Message.ReplaceLineEndings(" ")}", error);
         }
     }
 

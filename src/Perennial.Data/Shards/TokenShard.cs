@@ -1,92 +1,87 @@
-using System.Buffers.Binary;
 using System.IO.Hashing;
 using System.IO.MemoryMappedFiles;
-using System.Runtime.InteropServices;
-using System.Text;
 using System.Text.Json;
 using Perennial.Core;
 
 namespace Perennial.Data.Shards;
 
 /// <summary>
-/// A memory-mapped file of tokens. Little-endian layout: 64-byte header (magic <c>PRNTOKEN</c>, version u32, bytes a token u32,
-/// tokens u64, documents u64, UTF-8 bytes of text u64, side-table bytes u64, XXH128 of everything after the header and then of
-/// the header before this field), then the tokens, then document starts (u64 × documents + 1, in tokens), then the side table (JSON: origins and scores). The
-/// checksum is verified when a shard is opened. Thread-safe.
+/// A memory-mapped file of tokens with its documents: header, tokens (padded to 8 bytes), document starts (u64 ×
+/// documents + 1, in tokens), origins (path number, record, line: u64 × 3 × documents), score columns (f64 × documents each),
+/// name table (JSON). Nothing but the name table is parsed; the checksum is verified when a shard is opened. Thread-safe.
 /// </summary>
 public sealed unsafe class TokenShard : IDisposable
 {
-    internal const int HeaderBytes = 64;
-    internal const int ChecksumOffset = 48;
-    internal const uint Version = 1;
-    internal static ReadOnlySpan<byte> Magic => "PRNTOKEN"u8;
-
     private readonly MemoryMappedFile map;
     private readonly MemoryMappedViewAccessor view;
-    private readonly byte* data;
-    private readonly int width;
+    private readonly TokenShardHeader header;
+    private readonly TokenShardNames names;
     private readonly ulong* starts;
-    private readonly Lazy<ShardSideTable> side;
+    private readonly ulong* origins;
+    private readonly double* scores;
+    private byte* data;
 
     private TokenShard(string path, MemoryMappedFile map, MemoryMappedViewAccessor view, byte* data, long fileLength)
     {
         (Path, this.map, this.view) = (path, map, view);
         this.data = data;
-        var header = new ReadOnlySpan<byte>(data, HeaderBytes);
-        if (!header.StartsWith(Magic)) throw Damage("is not a token shard");
-        var version = BinaryPrimitives.ReadUInt32LittleEndian(header[8..]);
-        if (version != Version) throw Damage($"has version {version}, this program reads {Version}");
-        width = (int)BinaryPrimitives.ReadUInt32LittleEndian(header[12..]);
-        var (tokens, documents) = (BinaryPrimitives.ReadUInt64LittleEndian(header[16..]), BinaryPrimitives.ReadUInt64LittleEndian(header[24..]));
-        TextBytes = (long)BinaryPrimitives.ReadUInt64LittleEndian(header[32..]);
-        var sideBytes = BinaryPrimitives.ReadUInt64LittleEndian(header[40..]);
-        var length = (ulong)fileLength;
-        if (width is not 2 and not 4 || tokens > length || documents > length || sideBytes > length
-            || Padded(tokens * (ulong)width) + (documents + 1) * 8 + sideBytes + HeaderBytes != length) throw Damage("is truncated or has a damaged header");
-        Checksum = Convert.ToHexStringLower(header[ChecksumOffset..]);
-        if (Checksum != Convert.ToHexStringLower(HashAll(data, fileLength))) throw Damage("does not match its checksum");
-        (Tokens, Documents) = ((long)tokens, (long)documents);
-        starts = (ulong*)(data + HeaderBytes + (long)Padded(tokens * (ulong)width));
-        var sideStart = (byte*)(starts + Documents + 1);
-        side = new(() => JsonSerializer.Deserialize<ShardSideTable>(new ReadOnlySpan<byte>(sideStart, (int)sideBytes)) ?? throw Damage("has no side table"));
+        var bytes = new ReadOnlySpan<byte>(data, TokenShardHeader.Bytes);
+        header = TokenShardHeader.Read(bytes, (ulong)fileLength, out var problem);
+        if (problem is not null) throw Damage(problem);
+        Checksum = Convert.ToHexStringLower(bytes[TokenShardHeader.ChecksumOffset..]);
+        if (Checksum != Convert.ToHexStringLower(Hash(data, fileLength))) throw Damage("does not match its checksum");
+        starts = (ulong*)(data + TokenShardHeader.Bytes + header.TokenBytes);
+        origins = starts + Documents + 1;
+        scores = (double*)(origins + TokenShardHeader.OriginWords * Documents);
+        names = JsonSerializer.Deserialize<TokenShardNames>(new ReadOnlySpan<byte>(scores + header.ScoreColumns * Documents, checked((int)header.NameBytes))) ?? throw Damage("has no name table");
     }
 
     /// <summary>The file.</summary>
     public string Path { get; }
 
     /// <summary>Number of tokens, the end-of-text ones included.</summary>
-    public long Tokens { get; }
+    public long Tokens => (long)header.Tokens;
 
     /// <summary>Number of documents.</summary>
-    public long Documents { get; }
+    public long Documents => (long)header.Documents;
 
     /// <summary>UTF-8 bytes of the text that the tokens stand for.</summary>
-    public long TextBytes { get; }
+    public long TextBytes => (long)header.TextBytes;
 
     /// <summary>XXH128 of the content, hex.</summary>
     public string Checksum { get; }
 
-    /// <summary>Scores every document has, by name, <c>[documents]</c>.</summary>
-    public IReadOnlyDictionary<string, double[]> Scores => side.Value.Scores;
+    /// <summary>Names of the scores that every document has.</summary>
+    public IReadOnlyList<string> ScoreNames => names.Scores;
+
+    /// <summary>A score of every document, <c>[documents]</c>; null when there is no score of that name.</summary>
+    public double[]? Scores(string name)
+    {
+        var column = names.Scores.TakeWhile(candidate => candidate != name).Count();
+        if (column == names.Scores.Count) return null;
+        ObjectDisposedException.ThrowIf(data is null, this);
+        return new ReadOnlySpan<double>(scores + column * Documents, checked((int)Documents)).ToArray();
+    }
 
     /// <summary>First token of a document; <c>DocumentStart(Documents)</c> is <see cref="Tokens"/>.</summary>
     public long DocumentStart(long document)
     {
-        ArgumentOutOfRangeException.ThrowIfNegative(document);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(document, Documents);
+        Check(document, Documents);
         return (long)starts[document];
     }
 
     /// <summary>Where a document came from.</summary>
     public Provenance Origin(long document)
     {
-        var origin = side.Value.Origins[(int)document];
-        return new Provenance(side.Value.Paths[(int)origin[0]], origin[1], origin[2]);
+        Check(document, Documents - 1);
+        var origin = origins + TokenShardHeader.OriginWords * document;
+        return new Provenance(names.Paths[(int)origin[0]], (long)origin[1], (long)origin[2]);
     }
 
     /// <summary>The document that holds a token.</summary>
     public long DocumentOf(long token)
     {
+        Check(token, Tokens - 1);
         var (low, high) = (0L, Documents - 1);
         while (low < high)
         {
@@ -97,14 +92,22 @@ public sealed unsafe class TokenShard : IDisposable
         return low;
     }
 
+    /// <summary>The ids of one document, without the end-of-text that closes it.</summary>
+    public int[] Document(long document)
+    {
+        var first = DocumentStart(document);
+        var ids = new long[DocumentStart(document + 1) - first - 1];
+        Read(first, ids);
+        return Array.ConvertAll(ids, id => (int)id);
+    }
+
     /// <summary>Copies tokens out.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The range is not inside the shard.</exception>
     public void Read(long first, Span<long> destination)
     {
-        ArgumentOutOfRangeException.ThrowIfNegative(first);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(first, Tokens - destination.Length);
-        var tokens = data + HeaderBytes;
-        if (width == 2)
+        Check(first, Tokens - destination.Length);
+        var tokens = data + TokenShardHeader.Bytes;
+        if (header.Width == 2)
         {
             var source = (ushort*)tokens + first;
             for (var i = 0; i < destination.Length; i++) destination[i] = source[i];
@@ -117,11 +120,11 @@ public sealed unsafe class TokenShard : IDisposable
     }
 
     /// <summary>Maps a shard and verifies its checksum.</summary>
-    /// <exception cref="PerennialException">Exit 3: damaged.</exception>
+    /// <exception cref="PerennialException">Exit 3: missing, truncated or damaged.</exception>
     public static TokenShard Open(string path)
     {
-        var length = new FileInfo(path) is { Exists: true } info ? info.Length : throw PerennialException.Damaged($"{path}: the token shard is missing; delete its folder to prepare it again");
-        if (length < HeaderBytes) throw PerennialException.Damaged($"{path}: the token shard is truncated; delete its folder to prepare it again");
+        var length = new FileInfo(path) is { Exists: true } info ? info.Length : throw Damage(path, "is missing");
+        if (length < TokenShardHeader.Bytes) throw Damage(path, "is truncated");
         var map = MemoryMappedFile.CreateFromFile(path, FileMode.Open, null, 0, MemoryMappedFileAccess.Read);
         var view = map.CreateViewAccessor(0, length, MemoryMappedFileAccess.Read);
         byte* data = null;
@@ -138,15 +141,18 @@ public sealed unsafe class TokenShard : IDisposable
     }
 
     /// <inheritdoc/>
-    public void Dispose() => Release(map, view);
+    public void Dispose()
+    {
+        if (data is null) return;
+        data = null;
+        Release(map, view);
+    }
 
-    internal static ulong Padded(ulong bytes) => (bytes + 7) / 8 * 8;
-
-    private static byte[] HashAll(byte* file, long length)
+    private static byte[] Hash(byte* file, long length)
     {
         var hash = new XxHash128();
-        for (long done = HeaderBytes; done < length; done += 1 << 28) hash.Append(new ReadOnlySpan<byte>(file + done, (int)Math.Min(1 << 28, length - done)));
-        hash.Append(new ReadOnlySpan<byte>(file, ChecksumOffset));
+        for (long done = TokenShardHeader.Bytes; done < length; done += 1 << 28) hash.Append(new ReadOnlySpan<byte>(file + done, (int)Math.Min(1 << 28, length - done)));
+        hash.Append(new ReadOnlySpan<byte>(file, TokenShardHeader.ChecksumOffset));
         return hash.GetCurrentHash();
     }
 
@@ -157,11 +163,16 @@ public sealed unsafe class TokenShard : IDisposable
         map.Dispose();
     }
 
-    private PerennialException Damage(string problem) => PerennialException.Damaged($"{Path}: the token shard {problem}; delete its folder to prepare it again");
-}
+    // Pointers are read below: an index out of range, or a shard closed already, must be an exception and not a crash.
+    private void Check(long index, long last)
+    {
+        ObjectDisposedException.ThrowIf(data is null, this);
+        ArgumentOutOfRangeException.ThrowIfNegative(index);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(index, last);
+    }
 
-/// <summary>What a shard knows of its documents beside their tokens.</summary>
-/// <param name="Paths">Source files.</param>
-/// <param name="Origins">For every document: index into <paramref name="Paths"/>, record, line.</param>
-/// <param name="Scores">Scores that every document has, by name.</param>
-public sealed record ShardSideTable(IReadOnlyList<string> Paths, IReadOnlyList<long[]> Origins, IReadOnlyDictionary<string, double[]> Scores);
+    private PerennialException Damage(string problem) => Damage(Path, problem);
+
+    private static PerennialException Damage(string path, string problem) =>
+        PerennialException.Damaged($"{path}: the token shard {problem}; delete the folder '{System.IO.Path.GetDirectoryName(path)}' and run again to prepare it anew");
+}

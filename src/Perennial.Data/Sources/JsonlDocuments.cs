@@ -1,5 +1,4 @@
 using System.Runtime.CompilerServices;
-using System.Text;
 using System.Text.Json;
 using Perennial.Core;
 
@@ -9,45 +8,70 @@ namespace Perennial.Data.Sources;
 public static class JsonlDocuments
 {
     /// <summary>Reads a JSON-lines file; blank lines are passed over.</summary>
+    /// <exception cref="PerennialException">Exit 3, with file and line: not UTF-8, not an object, no such field, a field that is not text.</exception>
     public static async IAsyncEnumerable<Document> Read(string path, string field, [EnumeratorCancellation] CancellationToken cancellation = default)
     {
         await using var stream = SourceStream.Open(path);
-        using var reader = new StreamReader(stream, new UTF8Encoding(false, throwOnInvalidBytes: true), detectEncodingFromByteOrderMarks: true, 1 << 16);
-        var (record, line) = (0L, 0L);
+        var buffer = new GrowingBuffer(stream, path);
+        var (record, line, searched) = (0L, 0L, 0);
         while (true)
         {
-            string? text;
+            // What was searched for a line's end already is not searched again: a line may be gigabytes long.
+            int end;
+            while ((end = buffer.Unread[searched..].IndexOf((byte)'\n')) < 0 && !buffer.Ended)
+            {
+                searched = buffer.Unread.Length;
+                await buffer.Fill(cancellation).ConfigureAwait(false);
+            }
+            if (end < 0 && buffer.Unread.IsEmpty) yield break;
+            var length = end < 0 ? buffer.Unread.Length : searched + end;
+            var offset = buffer.Offset;
+            var text = buffer.Take(length);
+            if (end >= 0) buffer.Skip(1);
+            searched = 0;
             line++;
-            try
-            {
-                text = await reader.ReadLineAsync(cancellation).ConfigureAwait(false);
-            }
-            catch (DecoderFallbackException error)
-            {
-                throw PerennialException.Damaged($"{path}:{line}: not UTF-8 at or after this line; convert the file to UTF-8 first", error);
-            }
-            if (text is null) yield break;
-            if (string.IsNullOrWhiteSpace(text)) continue;
+            if (line == 1 && text.AsSpan().StartsWith("\uFEFF"u8)) (text, offset) = (text[3..], offset + 3);
+            if (text.AsSpan().Trim(" \t\r"u8).IsEmpty) continue;
+            Utf8Check.Require(text, $"{path}:{line}", offset);
             yield return Parse(text, path, field, record++, line);
         }
     }
 
-    private static Document Parse(string text, string path, string field, long record, long line)
+    private static Document Parse(byte[] text, string path, string field, long record, long line)
     {
         try
         {
             using var json = JsonDocument.Parse(text);
-            if (json.RootElement.ValueKind != JsonValueKind.Object) throw PerennialException.Damaged($"{path}:{line}: is not a JSON object but {json.RootElement.ValueKind}");
+            if (json.RootElement.ValueKind != JsonValueKind.Object) throw PerennialException.Damaged($"{path}:{line}: is not a JSON object but {Describe(json.RootElement)}");
             if (!json.RootElement.TryGetProperty(field, out var value))
-                throw PerennialException.Damaged($"{path}:{line}: has no field '{field}'; it has {string.Join(", ", json.RootElement.EnumerateObject().Select(property => property.Name))}");
-            if (value.ValueKind != JsonValueKind.String) throw PerennialException.Damaged($"{path}:{line}: field '{field}' is not text but {value.ValueKind}");
-            var scores = json.RootElement.EnumerateObject().Where(property => property.Value.ValueKind == JsonValueKind.Number)
-                .GroupBy(property => property.Name).ToDictionary(group => group.Key, group => group.Last().Value.GetDouble(), StringComparer.Ordinal);
-            return new Document(Encoding.UTF8.GetBytes(value.GetString()!), new Provenance(path, record, line)) { Scores = scores };
+                throw PerennialException.Damaged($"{path}:{line}: has no field '{field}'; it has {Fields(json.RootElement)} (choose one with 'field')");
+            if (value.ValueKind != JsonValueKind.String) throw PerennialException.Damaged($"{path}:{line}: field '{field}' is not text but {Describe(value)}");
+            var scores = new Dictionary<string, double>(StringComparer.Ordinal);
+            foreach (var property in json.RootElement.EnumerateObject())
+            {
+                if (property.Value.ValueKind == JsonValueKind.Number && property.Value.TryGetDouble(out var number)) scores[property.Name] = number;
+            }
+            return new Document(System.Text.Encoding.UTF8.GetBytes(value.GetString()!), new Provenance(path, record, line)) { Scores = scores };
         }
         catch (Exception error) when (error is JsonException or InvalidOperationException)
         {
             throw PerennialException.Damaged($"{path}:{line}: is not valid JSON: {error.Message.ReplaceLineEndings(" ")}", error);
         }
     }
+
+    private static string Fields(JsonElement record)
+    {
+        var names = record.EnumerateObject().Select(property => $"'{property.Name}'").ToList();
+        return names.Count == 0 ? "none" : string.Join(", ", names);
+    }
+
+    private static string Describe(JsonElement value) => value.ValueKind switch
+    {
+        JsonValueKind.Array => "a list",
+        JsonValueKind.Object => "an object",
+        JsonValueKind.Number => "a number",
+        JsonValueKind.String => "text",
+        JsonValueKind.Null => "null",
+        _ => "true or false",
+    };
 }

@@ -6,45 +6,87 @@ using Perennial.Core;
 
 namespace Perennial.Data.Sources;
 
-/// <summary>Documents of a parquet file: one row a document, the text in one column; row group after row group.</summary>
+/// <summary>Documents of a parquet file: one row a document, the text in one column, row group after row group. Numeric columns become scores.</summary>
 public static class ParquetDocuments
 {
     /// <summary>Reads a parquet file (null texts are passed over).</summary>
+    /// <exception cref="PerennialException">Exit 3: broken file, no such column, a column that is not text, text that is not UTF-8.</exception>
     public static async IAsyncEnumerable<Document> Read(string path, string field, [EnumeratorCancellation] CancellationToken cancellation = default)
     {
         await using var stream = await Seekable(path, cancellation).ConfigureAwait(false);
         await using var reader = await Guard(path, () => ParquetReader.CreateAsync(stream, cancellationToken: cancellation)).ConfigureAwait(false);
-        var columns = reader.Schema.GetDataFields();
+        // Columns inside lists and structures have other lengths than the table.
+        var columns = reader.Schema.GetDataFields().Where(column => column.Path.Length == 1 && column.MaxRepetitionLevel == 0).ToList();
         var column = columns.FirstOrDefault(candidate => candidate.Name == field)
-            ?? throw PerennialException.Usage($"{path}: has no column '{field}'; it has {string.Join(", ", columns.Select(candidate => candidate.Name))}");
-        var isBytes = column.ClrType == typeof(byte[]) || column.ClrType == typeof(ReadOnlyMemory<byte>);
-        if (!isBytes && column.ClrType != typeof(string) && column.ClrType != typeof(ReadOnlyMemory<char>)) throw PerennialException.Damaged($"{path}: column '{field}' is not text but {column.ClrType.Name}");
+            ?? throw PerennialException.Damaged($"{path}: has no column '{field}'; it has {string.Join(", ", columns.Select(candidate => $"'{candidate.Name}'"))} (choose one with 'field')");
+        if (!IsText(column) && !IsBytes(column)) throw PerennialException.Damaged($"{path}: column '{field}' is not text but {column.ClrType.Name}");
         var row = 0L;
-        for (var group = 0; group < reader.RowGroupCount; group++)
+        for (var number = 0; number < reader.RowGroupCount; number++)
         {
-            var number = group;
-            var texts = await Guard(path, () => ReadGroup(reader, number, column, isBytes, cancellation)).ConfigureAwait(false);
-            foreach (var text in texts)
+            var group = await Guard(path, () => ReadGroup(reader, number, column, columns, cancellation)).ConfigureAwait(false);
+            for (var i = 0; i < group.Texts.Length; i++)
             {
                 row++;
-                if (text is not null) yield return new Document(text, new Provenance(path, row - 1, row));
+                if (group.Texts[i] is not { } text) continue;
+                Utf8Check.Require(text, $"{path}: row {row}", 0);
+                var scores = new Dictionary<string, double>(StringComparer.Ordinal);
+                foreach (var (name, values) in group.Scores)
+                {
+                    if (values[i] is { } value) scores[name] = value;
+                }
+                yield return new Document(text, new Provenance(path, row - 1, row)) { Scores = scores };
             }
         }
     }
 
-    private static async Task<IReadOnlyList<byte[]?>> ReadGroup(ParquetReader reader, int group, DataField column, bool isBytes, CancellationToken cancellation)
+    private sealed record Group(byte[]?[] Texts, IReadOnlyList<(string Name, double?[] Values)> Scores);
+
+    private static bool IsText(DataField column) => column.ClrType == typeof(string) || column.ClrType == typeof(ReadOnlyMemory<char>);
+
+    private static bool IsBytes(DataField column) => column.ClrType == typeof(byte[]) || column.ClrType == typeof(ReadOnlyMemory<byte>);
+
+    private static async Task<Group> ReadGroup(ParquetReader reader, int number, DataField column, IEnumerable<DataField> columns, CancellationToken cancellation)
     {
-        using var rows = reader.OpenRowGroupReader(group);
+        using var rows = reader.OpenRowGroupReader(number);
         var count = checked((int)rows.RowCount);
-        if (isBytes)
+        var texts = new byte[]?[count];
+        if (IsBytes(column))
+            await rows.ReadAsync(column, texts.AsMemory()!, null, cancellation).ConfigureAwait(false);
+        else
         {
-            var bytes = new byte[]?[count];
-            await rows.ReadAsync(column, bytes.AsMemory()!, null, cancellation).ConfigureAwait(false);
-            return bytes;
+            var strings = new string?[count];
+            await rows.ReadAsync(column, strings.AsMemory()!, null, cancellation).ConfigureAwait(false);
+            for (var i = 0; i < count; i++) texts[i] = strings[i] is { } text ? Encoding.UTF8.GetBytes(text) : null;
         }
-        var texts = new string?[count];
-        await rows.ReadAsync(column, texts.AsMemory()!, null, cancellation).ConfigureAwait(false);
-        return [.. texts.Select(text => text is null ? null : Encoding.UTF8.GetBytes(text))];
+        var scores = new List<(string, double?[])>();
+        foreach (var candidate in columns)
+        {
+            if (await Numbers(rows, candidate, count, cancellation).ConfigureAwait(false) is { } values) scores.Add((candidate.Name, values));
+        }
+        return new Group(texts, scores);
+    }
+
+    private static async Task<double?[]?> Numbers(ParquetRowGroupReader rows, DataField column, int count, CancellationToken cancellation) => column.ClrType switch
+    {
+        var type when type == typeof(double) => await Column<double>(rows, column, count, value => value, cancellation).ConfigureAwait(false),
+        var type when type == typeof(float) => await Column<float>(rows, column, count, value => value, cancellation).ConfigureAwait(false),
+        var type when type == typeof(int) => await Column<int>(rows, column, count, value => value, cancellation).ConfigureAwait(false),
+        var type when type == typeof(long) => await Column<long>(rows, column, count, value => value, cancellation).ConfigureAwait(false),
+        _ => null,
+    };
+
+    private static async Task<double?[]> Column<T>(ParquetRowGroupReader rows, DataField column, int count, Func<T, double> convert, CancellationToken cancellation)
+        where T : struct
+    {
+        if (column.IsNullable)
+        {
+            var values = new T?[count];
+            await rows.ReadAsync<T>(column, values.AsMemory(), null, cancellation).ConfigureAwait(false);
+            return Array.ConvertAll(values, value => value is { } number ? convert(number) : (double?)null);
+        }
+        var plain = new T[count];
+        await rows.ReadAsync(column, plain.AsMemory(), null, cancellation).ConfigureAwait(false);
+        return Array.ConvertAll(plain, value => (double?)convert(value));
     }
 
     private static async Task<T> Guard<T>(string path, Func<Task<T>> read)

@@ -20,11 +20,11 @@ public static class SourceFiles
         if (File.Exists(path))
         {
             if (FormatOf(path) is null) throw PerennialException.Usage($"data source '{path}': the ending is not one that is read (.txt, .jsonl, .parquet, each also .gz or .zst)");
-            return [path];
+            return [path.Replace('\\', '/')];
         }
         if (Directory.Exists(path))
         {
-            var inside = Directory.EnumerateFiles(path, "*", SearchOption.AllDirectories).Where(file => FormatOf(file) is not null).Order(StringComparer.Ordinal).ToList();
+            var inside = Directory.EnumerateFiles(path, "*", SearchOption.AllDirectories).Select(file => file.Replace('\\', '/')).Where(file => FormatOf(file) is not null).Order(StringComparer.Ordinal).ToList();
             return inside.Count > 0 ? inside : throw PerennialException.Usage($"data source '{path}': the folder holds no .txt, .jsonl or .parquet file");
         }
         if (path.AsSpan().ContainsAny('*', '?'))

@@ -26,8 +26,8 @@ public static class SourceStream
         return file;
     }
 
-    /// <summary>The in-box gzip stream takes a truncated file for a short one; SharpZipLib checks lengths and sums.</summary>
-    /// <remarks>Turns a decompressor's exceptions into one line. A truncated archive is damage too, not an early end.</remarks>
+    // Turns a decompressor's exceptions into one line. A truncated archive is damage too, not an early end: the in-box gzip
+    // stream takes one for a short file, SharpZipLib checks lengths and sums.
     private sealed class CheckedStream(Stream inner, string path, string format, bool hasBytes) : Stream
     {
         private bool sawData;
@@ -54,6 +54,10 @@ public static class SourceStream
                 throw PerennialException.Damaged($"{path}: broken {format} data: {error.Message.ReplaceLineEndings(" ")}", error);
             }
         }
+
+        // Decompression is work, not waiting: it runs where it is asked for.
+        public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default) =>
+            cancellationToken.IsCancellationRequested ? ValueTask.FromCanceled<int>(cancellationToken) : ValueTask.FromResult(Read(buffer.Span));
 
         protected override void Dispose(bool disposing)
         {

@@ -57,6 +57,14 @@ public sealed class SampleStream : ISampleStream
     /// <summary>Samples that each source gives among the first n: delivered shares.</summary>
     public IReadOnlyList<long> Delivered(long samples) => [.. Enumerable.Range(0, shards.Count).Select(source => mixture.Delivered(source, samples))];
 
+    /// <summary>Which window of which source lies at a position, and how often that source was gone through before.</summary>
+    public (int Source, long Window, long Epoch) Locate(long position)
+    {
+        var (source, rank) = mixture.At(position);
+        var (epoch, place) = Math.DivRem(rank, windows[source]);
+        return (source, orders[source].Window(epoch, place), epoch);
+    }
+
     /// <inheritdoc/>
     public TokenBatch Read(long first, int rows)
     {
@@ -64,8 +72,7 @@ public sealed class SampleStream : ISampleStream
         var ids = new long[rows];
         for (var row = 0; row < rows; row++)
         {
-            var (source, rank) = mixture.At(first + row);
-            var window = orders[source].Window(rank / windows[source], rank % windows[source]);
+            var (source, window, _) = Locate(first + row);
             ids[row] = (long)source << SourceShift | window;
         }
         return ReadSamples(ids);
@@ -111,8 +118,8 @@ public sealed class SampleStream : ISampleStream
     private double[] WindowScores(int source, string name)
     {
         var shard = shards[source];
-        if (!shard.Scores.TryGetValue(name, out var scores))
-            throw PerennialException.Usage($"data.order: documents have no score '{name}'{(shard.Scores.Count > 0 ? $"; they have {string.Join(", ", shard.Scores.Keys)}" : "; give one by a filter or a numeric field")}");
+        var scores = shard.Scores(name)
+            ?? throw PerennialException.Usage($"data.order: documents have no score '{name}'{(shard.ScoreNames.Count > 0 ? $"; they have {string.Join(", ", shard.ScoreNames)}" : "; give one by a filter or a numeric field")}");
         var means = new double[windows[source]];
         for (var window = 0L; window < windows[source]; window++)
         {

@@ -5,10 +5,14 @@ using System.Text;
 
 namespace Perennial.Data.Tokenizers;
 
-/// <summary>A special token: matched in text only by id, never produced by encoding text.</summary>
+/// <summary>A token beside the merges.</summary>
 /// <param name="Id">Its id.</param>
-/// <param name="Content">Its name, such as <c>&lt;|endoftext|&gt;</c>.</param>
-public sealed record SpecialToken(int Id, string Content);
+/// <param name="Content">Its text, such as <c>&lt;|endoftext|&gt;</c>.</param>
+/// <param name="Control">
+/// Whether it steers the model: such a token is never produced by encoding text, so that no text can smuggle one in (Hugging
+/// Face's libraries do find them in text). Others are plain words outside the merges, and are found in text.
+/// </param>
+public sealed record SpecialToken(int Id, string Content, bool Control = true);
 
 /// <summary>
 /// Byte-level BPE (Sennrich et al. 2016; Radford et al. 2019): pieces of bytes are merged by rank, lowest first. Exact on
@@ -24,6 +28,8 @@ public sealed class BpeTokenizer : ITokenizer
     private readonly byte[]?[] tokens;
     private readonly Dictionary<string, int>? wholePieces;
     private readonly ConcurrentDictionary<string, int[]> cache = new(StringComparer.Ordinal);
+    private readonly AddedWords? addedWords;
+    private int cached;
 
     /// <summary>Makes a tokenizer.</summary>
     /// <param name="tokens">Bytes of every id; null for special tokens and unused ids.</param>
@@ -37,12 +43,14 @@ public sealed class BpeTokenizer : ITokenizer
     {
         ArgumentNullException.ThrowIfNull(tokens);
         ArgumentNullException.ThrowIfNull(merges);
+        ArgumentNullException.ThrowIfNull(special);
         this.tokens = tokens;
         Merges = merges;
         Special = special;
         EndOfText = endOfText;
         IgnoreMerges = ignoreMerges;
         preTokenizer = new PreTokenizer(pattern);
+        if (special.Any(token => !token.Control)) addedWords = new AddedWords(special.Where(token => !token.Control));
         Array.Fill(byteIds, -1);
         for (var id = 0; id < tokens.Length; id++)
         {
@@ -90,6 +98,17 @@ public sealed class BpeTokenizer : ITokenizer
     public void Encode(ReadOnlySpan<byte> text, List<int> ids)
     {
         ArgumentNullException.ThrowIfNull(ids);
+        while (addedWords?.Find(text) is { } found)
+        {
+            EncodePieces(text[..found.Start], ids);
+            ids.Add(found.Id);
+            text = text[(found.Start + found.Length)..];
+        }
+        EncodePieces(text, ids);
+    }
+
+    private void EncodePieces(ReadOnlySpan<byte> text, List<int> ids)
+    {
         var lookup = cache.GetAlternateLookup<ReadOnlySpan<char>>();
         preTokenizer.Split(text, piece =>
         {
@@ -104,7 +123,8 @@ public sealed class BpeTokenizer : ITokenizer
             if (!lookup.TryGetValue(key, out var merged))
             {
                 merged = Merge(piece);
-                if (cache.Count < CacheLimit) cache.TryAdd(key.ToString(), merged);
+                // Counted apart: the dictionary's own count stops every thread.
+                if (Volatile.Read(ref cached) < CacheLimit && cache.TryAdd(key.ToString(), merged)) Interlocked.Increment(ref cached);
             }
             CollectionsMarshal.SetCount(ids, ids.Count + merged.Length);
             merged.CopyTo(CollectionsMarshal.AsSpan(ids)[^merged.Length..]);
@@ -122,6 +142,9 @@ public sealed class BpeTokenizer : ITokenizer
         }
         return bytes.ToArray();
     }
+
+    /// <summary>The file it was read from, kept so that saving gives the same bytes; null for a tokenizer made here.</summary>
+    internal TokenizerFiles? Files { get; init; }
 
     /// <inheritdoc/>
     public void Save(string folder) => TokenizerJson.Save(this, folder);
@@ -193,7 +216,7 @@ public sealed class BpeTokenizer : ITokenizer
             hash.Append(token ?? []);
         }
         foreach (var (left, right, merged) in Merges) hash.Append(MemoryMarshal.AsBytes<int>(new[] { left, right, merged }));
-        foreach (var special in Special) hash.Append(Encoding.UTF8.GetBytes($"{special.Id} {special.Content}\n"));
+        foreach (var special in Special) hash.Append(Encoding.UTF8.GetBytes($"{special.Id} {special.Control} {special.Content}\n"));
         return Convert.ToHexStringLower(hash.GetCurrentHash());
     }
 }

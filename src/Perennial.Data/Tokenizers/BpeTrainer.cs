@@ -1,5 +1,5 @@
+using System.Collections.Concurrent;
 using System.Runtime.InteropServices;
-using System.Text;
 
 namespace Perennial.Data.Tokenizers;
 
@@ -12,25 +12,26 @@ public sealed class BpeTrainer
     /// <summary>Name of the token between documents.</summary>
     public const string EndOfTextName = "<|endoftext|>";
 
+    // A megabyte without blanks (base64, DNA) would be scanned whole at each of its merges; in training it counts in parts.
+    private const int LongestPiece = 256;
+
     private readonly PreTokenizer preTokenizer = new(PreTokenizer.Gpt2Pattern);
     private readonly Dictionary<string, long> counts = new(StringComparer.Ordinal);
 
-    /// <summary>Counts the pieces of documents, in parallel.</summary>
+    /// <summary>Counts the pieces of documents, in parallel. Not to be called from several threads at once.</summary>
     public void Count(IReadOnlyList<ReadOnlyMemory<byte>> documents)
     {
         ArgumentNullException.ThrowIfNull(documents);
-        Parallel.ForEach(System.Collections.Concurrent.Partitioner.Create(0, documents.Count), range =>
+        if (documents.Count == 0) return;
+        Parallel.ForEach(Partitioner.Create(0, documents.Count, Math.Max(1, documents.Count / (4 * Environment.ProcessorCount))), range =>
         {
             var local = new Dictionary<string, long>(StringComparer.Ordinal);
-            var lookup = local.GetAlternateLookup<ReadOnlySpan<char>>();
             for (var i = range.Item1; i < range.Item2; i++)
             {
                 preTokenizer.Split(documents[i].Span, piece =>
                 {
-                    var key = piece.Length <= 256 ? stackalloc char[256] : new char[piece.Length];
-                    key = key[..piece.Length];
-                    for (var b = 0; b < piece.Length; b++) key[b] = (char)piece[b];
-                    CollectionsMarshal.GetValueRefOrAddDefault(lookup, key, out _)++;
+                    for (; piece.Length > LongestPiece; piece = piece[LongestPiece..]) Count(local, piece[..LongestPiece]);
+                    Count(local, piece);
                 });
             }
             lock (counts)
@@ -41,75 +42,28 @@ public sealed class BpeTrainer
     }
 
     /// <summary>Merges until the vocabulary has the given size (or no pair is left): 256 bytes, the merges, and end-of-text as the last id.</summary>
-    public BpeTokenizer Train(int vocabulary)
+    public BpeTokenizer Train(int vocabulary, CancellationToken cancellation = default)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(vocabulary, 257);
-        var words = counts.OrderBy(pair => pair.Key, StringComparer.Ordinal).Select(pair => (Ids: pair.Key.Select(c => (int)c).ToArray(), Count: pair.Value)).ToArray();
         var tokens = Enumerable.Range(0, 256).Select(value => new[] { (byte)value }).ToList();
-        var merges = new List<(int, int, int)>();
-        var pairCounts = new Dictionary<(int Left, int Right), long>();
-        var pairWords = new Dictionary<(int Left, int Right), HashSet<int>>();
-        var queue = new PriorityQueue<((int Left, int Right) Pair, long Count), (long Count, int Left, int Right)>();
-        for (var word = 0; word < words.Length; word++) Touch(word, +1);
-        foreach (var (pair, count) in pairCounts) Offer(pair, count);
-        while (tokens.Count < vocabulary - 1 && queue.TryDequeue(out var best, out _))
+        var merges = new List<(int Left, int Right, int Merged)>();
+        var table = new BpePairTable(counts.OrderBy(pair => pair.Key, StringComparer.Ordinal));
+        while (tokens.Count < vocabulary - 1 && table.MostFrequent() is { } best)
         {
-            if (!pairCounts.TryGetValue(best.Pair, out var current) || current != best.Count) continue; // an outdated entry
-            var merged = tokens.Count;
-            tokens.Add([.. tokens[best.Pair.Left], .. tokens[best.Pair.Right]]);
-            merges.Add((best.Pair.Left, best.Pair.Right, merged));
-            var changed = new HashSet<(int, int)>();
-            foreach (var word in pairWords[best.Pair].ToArray())
-            {
-                Touch(word, -1, changed);
-                words[word].Ids = Apply(words[word].Ids, best.Pair, merged);
-                Touch(word, +1, changed);
-            }
-            foreach (var pair in changed)
-            {
-                if (pairCounts.TryGetValue(pair, out var count) && count > 0) Offer(pair, count);
-            }
+            cancellation.ThrowIfCancellationRequested();
+            table.Merge(best, tokens.Count);
+            merges.Add((best.Left, best.Right, tokens.Count));
+            tokens.Add([.. tokens[best.Left], .. tokens[best.Right]]);
         }
         var endOfText = tokens.Count;
         return new BpeTokenizer([.. tokens, null], merges, [new SpecialToken(endOfText, EndOfTextName)], endOfText, PreTokenizer.Gpt2Pattern);
-
-        void Offer((int Left, int Right) pair, long count) => queue.Enqueue((pair, count), (-count, pair.Left, pair.Right));
-
-        void Touch(int word, int sign, HashSet<(int, int)>? changed = null)
-        {
-            var (ids, count) = words[word];
-            for (var i = 0; i + 1 < ids.Length; i++)
-            {
-                var pair = (ids[i], ids[i + 1]);
-                changed?.Add(pair);
-                ref var total = ref CollectionsMarshal.GetValueRefOrAddDefault(pairCounts, pair, out _);
-                total += sign * count;
-                ref var holders = ref CollectionsMarshal.GetValueRefOrAddDefault(pairWords, pair, out _);
-                holders ??= [];
-                if (sign > 0) holders.Add(word);
-                else holders.Remove(word);
-                if (total == 0)
-                {
-                    pairCounts.Remove(pair);
-                    pairWords.Remove(pair);
-                }
-            }
-        }
     }
 
-    private static int[] Apply(int[] ids, (int Left, int Right) pair, int merged)
+    private static void Count(Dictionary<string, long> local, ReadOnlySpan<byte> piece)
     {
-        var result = new List<int>(ids.Length);
-        for (var i = 0; i < ids.Length; i++)
-        {
-            if (i + 1 < ids.Length && ids[i] == pair.Left && ids[i + 1] == pair.Right)
-            {
-                result.Add(merged);
-                i++;
-            }
-            else
-                result.Add(ids[i]);
-        }
-        return [.. result];
+        // Bytes as Latin-1 characters: a key that is found without being made.
+        Span<char> key = stackalloc char[LongestPiece];
+        for (var i = 0; i < piece.Length; i++) key[i] = (char)piece[i];
+        CollectionsMarshal.GetValueRefOrAddDefault(local.GetAlternateLookup<ReadOnlySpan<char>>(), key[..piece.Length], out _)++;
     }
 }

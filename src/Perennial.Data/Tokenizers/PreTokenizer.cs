@@ -14,6 +14,9 @@ public sealed class PreTokenizer
     /// <summary>GPT-2's pattern (Radford et al. 2019, <c>encoder.py</c>).</summary>
     public const string Gpt2Pattern = @"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
 
+    /// <summary>No cut at all.</summary>
+    public const string WholePattern = @"[\s\S]+";
+
     /// <summary>The pattern of cl100k (also Llama 3 and, with single digits, Qwen2).</summary>
     public const string Cl100kPattern = @"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 

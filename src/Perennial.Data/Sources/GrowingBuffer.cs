@@ -1,0 +1,58 @@
+using Perennial.Core;
+
+namespace Perennial.Data.Sources;
+
+/// <summary>The unread part of a stream in memory: grows until a document's end is in sight, and forgets what was taken.</summary>
+/// <param name="stream">What is read; the caller disposes it.</param>
+/// <param name="path">Named in errors.</param>
+internal sealed class GrowingBuffer(Stream stream, string path)
+{
+    private byte[] bytes = new byte[1 << 17];
+    private int start, end;
+
+    /// <summary>Offset in the file's content of the first unread byte.</summary>
+    public long Offset { get; private set; }
+
+    /// <summary>Whether the stream has no more than <see cref="Unread"/>.</summary>
+    public bool Ended { get; private set; }
+
+    /// <summary>What was read and not yet taken.</summary>
+    public ReadOnlySpan<byte> Unread => bytes.AsSpan(start, end - start);
+
+    /// <summary>Reads more: at least half as much again, so that searching what is there over and over stays linear.</summary>
+    public async ValueTask Fill(CancellationToken cancellation)
+    {
+        if (start > 0 && start >= end / 2)
+        {
+            bytes.AsSpan(start, end - start).CopyTo(bytes);
+            (start, end) = (0, end - start);
+        }
+        var wanted = end + Math.Max(1, Unread.Length / 2);
+        while (end < wanted && !Ended)
+        {
+            if (end == bytes.Length)
+            {
+                if (bytes.Length == Array.MaxLength) throw PerennialException.Usage($"{path}: one document is longer than 2 GiB (it begins at byte {Offset}); split the text finer (split: auto or paragraph)");
+                Array.Resize(ref bytes, (int)Math.Min(Array.MaxLength, bytes.Length * 2L));
+            }
+            var read = await stream.ReadAsync(bytes.AsMemory(end), cancellation).ConfigureAwait(false);
+            end += read;
+            Ended = read == 0;
+        }
+    }
+
+    /// <summary>Takes the first unread bytes as a copy of their own.</summary>
+    public byte[] Take(int count)
+    {
+        var taken = bytes.AsSpan(start, count).ToArray();
+        Skip(count);
+        return taken;
+    }
+
+    /// <summary>Passes over the first unread bytes.</summary>
+    public void Skip(int count)
+    {
+        start += count;
+        Offset += count;
+    }
+}

@@ -1,0 +1,70 @@
+using Perennial.Core;
+using Perennial.Data;
+using Perennial.Data.Tokenizers;
+using Perennial.Models;
+using Perennial.Models.HuggingFace;
+using Perennial.Resilience;
+using Perennial.Tensors;
+
+namespace Perennial.Evaluation.Checkpoints;
+
+/// <summary>A model and its tokenizer, read from a folder.</summary>
+/// <param name="Folder">The checkpoint's folder.</param>
+/// <param name="RunFolder">The run it belongs to; null for a folder from elsewhere.</param>
+/// <param name="Model">The model.</param>
+/// <param name="Tokenizer">Its tokenizer.</param>
+public sealed record LoadedCheckpoint(string Folder, string? RunFolder, ILanguageModel Model, ITokenizer Tokenizer) : IDisposable
+{
+    private const string TokenizerFile = "tokenizer.json", CheckpointsFolder = "checkpoints";
+
+    /// <summary>
+    /// Reads a checkpoint folder (Hugging Face layout), or a run folder's newest whole checkpoint. A folder with a manifest is verified
+    /// against it first.
+    /// </summary>
+    /// <param name="path">The folder.</param>
+    /// <param name="notify">Told which checkpoints of a run were passed over, and why.</param>
+    /// <param name="precision">Precision of matrix products.</param>
+    /// <exception cref="PerennialException">Exit 2: there is nothing like a checkpoint. Exit 3: it is damaged, or its tokenizer is not the model's.</exception>
+    public static LoadedCheckpoint Open(string path, Action<string> notify, Precision precision = Precision.Float32)
+    {
+        var (folder, run) = Find(path, notify);
+        var config = ConfigJson.Read(folder);
+        var tokenizer = TokenizerJson.Load(Path.Combine(folder, TokenizerFile));
+        if (tokenizer.VocabularySize > config.Vocabulary)
+        {
+            throw PerennialException.Damaged(
+                $"{Path.Combine(folder, TokenizerFile)}: has {tokenizer.VocabularySize} tokens, but the model knows {config.Vocabulary}; put the tokenizer there that the model was trained with");
+        }
+        var model = new Decoder(config, precision);
+        try
+        {
+            WeightFiles.Read(folder, config, model.Parameters.Layout, model.Parameters.Values);
+            model.ParametersChanged();
+            return new LoadedCheckpoint(folder, run, model, tokenizer);
+        }
+        catch
+        {
+            model.Dispose();
+            throw;
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => Model.Dispose();
+
+    private static (string Folder, string? Run) Find(string path, Action<string> notify)
+    {
+        if (!Directory.Exists(path)) throw PerennialException.Usage($"{path}: no such folder; give a run folder or a checkpoint folder");
+        var checkpoints = Path.Combine(path, CheckpointsFolder);
+        if (Directory.Exists(checkpoints))
+        {
+            return new CheckpointStore(checkpoints).Newest(notify) is { } newest
+                ? (newest.Folder, path)
+                : throw PerennialException.Damaged($"{checkpoints}: holds no whole checkpoint; train the run again to make one");
+        }
+        var parent = Path.GetDirectoryName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(path)));
+        if (!File.Exists(Path.Combine(path, CheckpointManifest.FileName))) return (path, null);
+        if (CheckpointStore.Problem(new CheckpointEntry(0, path)) is { } problem) throw PerennialException.Damaged($"{path}: the checkpoint is damaged: {problem}");
+        return (path, Path.GetFileName(parent) == CheckpointsFolder ? Path.GetDirectoryName(parent) : null);
+    }
+}

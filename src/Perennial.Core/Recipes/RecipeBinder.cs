@@ -8,7 +8,8 @@ namespace Perennial.Core.Recipes;
 
 /// <summary>
 /// Binds recipe nodes to immutable records. Every key must be read by something: an unknown key, a missing one, a wrong
-/// type or an impossible value is an error at its own place. Exit code 2.
+/// type or an impossible value is an error at its own place. Exit code 2. A property of type <see cref="RecipeNode"/> takes
+/// the node as it stands.
 /// </summary>
 /// <param name="components">Components that <see cref="ComponentSpec{T}"/> properties may name.</param>
 public sealed class RecipeBinder(ComponentRegistry components)
@@ -21,6 +22,7 @@ public sealed class RecipeBinder(ComponentRegistry components)
 
     private object? Bind(RecipeNode node, Type type, string key)
     {
+        if (type == typeof(RecipeNode)) return node;
         if (Nullable.GetUnderlyingType(type) is { } inner) return node is RecipeScalar { Text: null } ? null : Bind(node, inner, key);
         if (type.IsGenericType && type.GetGenericTypeDefinition() == typeof(ComponentSpec<>)) return BindComponent(node, type, key);
         if (ScalarValues.Handles(type)) return ScalarValues.Read(node, type, key);

@@ -17,6 +17,15 @@ public static class RecipeOverride
         return Replace(root, path.Split('.'), 0, parsed, located);
     }
 
+    /// <summary>The recipe with the value at a dotted path replaced by a node that was written elsewhere; errors name where that was.</summary>
+    /// <exception cref="PerennialException">Exit 2: the path leads through a single value, or a list position does not exist.</exception>
+    public static RecipeNode With(this RecipeNode root, string path, RecipeNode value)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(path);
+        ArgumentNullException.ThrowIfNull(value);
+        return Replace(root, path.Split('.'), 0, value, value.Location);
+    }
+
     /// <summary>Splits <c>path=value</c> and applies it.</summary>
     /// <exception cref="PerennialException">Exit 2: there is no <c>=</c>.</exception>
     public static RecipeNode With(this RecipeNode root, string assignment)

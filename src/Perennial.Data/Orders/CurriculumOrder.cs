@@ -1,0 +1,89 @@
+using System.ComponentModel.DataAnnotations;
+using System.IO.Hashing;
+using System.Runtime.InteropServices;
+using Perennial.Core;
+
+namespace Perennial.Data.Orders;
+
+/// <summary>Options of <see cref="CurriculumOrder"/>.</summary>
+public sealed record CurriculumOrderOptions
+{
+    /// <summary>The document score that windows are sorted by.</summary>
+    public string By { get; init; } = "quality";
+
+    /// <summary>Which end comes first.</summary>
+    public CurriculumDirection Direction { get; init; } = CurriculumDirection.Ascending;
+
+    /// <summary>Stretch of the sorted order within which windows are shuffled, a share of all windows: neighbours of like score are not read in file order.</summary>
+    [Range(0.0, 1.0)]
+    public double Window { get; init; } = 0.01;
+
+    /// <summary>Number of random parts that are each sorted on their own and read one after the other; 1 sorts everything once.</summary>
+    [Range(1, 1000)]
+    public int Folds { get; init; } = 1;
+}
+
+/// <summary>Which end of a score comes first.</summary>
+public enum CurriculumDirection
+{
+    /// <summary>Lowest first.</summary>
+    Ascending,
+
+    /// <summary>Highest first.</summary>
+    Descending,
+}
+
+/// <summary>
+/// Reads windows in the order of a score: a pure function of (scores, seed, position). The order is made once and frozen; ties are
+/// broken by a keyed hash, never by file order.
+/// </summary>
+/// <remarks>
+/// Each source is sorted by itself and a mixture reads its sources at constant weights, so several domains keep their shares along
+/// the run: no score difference between domains turns the order into a domain curriculum. The stream's fingerprint covers scores,
+/// options and seed, so a resume with other scores is refused instead of being sorted anew.
+/// </remarks>
+[Component("curriculum")]
+public sealed class CurriculumOrder : ISampleOrder
+{
+    private readonly long[] sorted;
+    private readonly long block;
+    private readonly ulong seed;
+    private readonly ulong source;
+
+    /// <summary>Sorts the windows of a source.</summary>
+    /// <param name="options">By what.</param>
+    /// <param name="context">The source and its scores.</param>
+    /// <exception cref="PerennialException">Exit 2: the documents have no such score.</exception>
+    public CurriculumOrder(CurriculumOrderOptions options, OrderContext context)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        ArgumentNullException.ThrowIfNull(context);
+        (seed, source) = (context.Seed, (ulong)context.Source);
+        var scores = context.Scores(options.By);
+        var sign = options.Direction == CurriculumDirection.Ascending ? 1 : -1;
+        var keyed = Enumerable.Range(0, checked((int)context.Windows)).Select(window => (
+            Window: (long)window,
+            // A score that is not a number has no place in an order: it comes first either way.
+            Score: double.IsNaN(scores[window]) ? double.NegativeInfinity : sign * scores[window],
+            Tie: Philox.Bits(seed, RandomPurpose.SampleOrder, 1UL << 47 | source, (ulong)window)));
+        // The tie key is random and independent of the score: dealing by it makes folds that are random parts.
+        var folds = (ulong)options.Folds;
+        sorted = [.. keyed.OrderBy(entry => folds == 1 ? 0 : entry.Tie % folds).ThenBy(entry => entry.Score).ThenBy(entry => entry.Tie).Select(entry => entry.Window)];
+        block = Math.Max(1, (long)Math.Round(options.Window * context.Windows));
+        Hash = Convert.ToHexStringLower(XxHash128.Hash(MemoryMarshal.AsBytes(sorted.AsSpan())));
+    }
+
+    /// <summary>XXH128 of the sorted order, hex: equal hashes mean an equal order.</summary>
+    public string Hash { get; }
+
+    /// <inheritdoc/>
+    public long Window(long epoch, long position)
+    {
+        var start = position / block * block;
+        var length = Math.Min(block, sorted.Length - start);
+        if (length == 1) return sorted[position];
+        // Blocks and epochs have permutations of their own.
+        var tweak = (source + 1) << 48 ^ (ulong)epoch << 32 ^ (ulong)(start / block);
+        return sorted[start + new Permutation(length, seed ^ 0x5DEECE66DUL, tweak)[position - start]];
+    }
+}

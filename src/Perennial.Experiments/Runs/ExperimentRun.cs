@@ -1,0 +1,106 @@
+using System.Diagnostics;
+using Perennial.Core;
+using Perennial.Core.Recipes;
+using Perennial.Experiments.Papers;
+using Perennial.Experiments.Reports;
+using Perennial.Experiments.Verdicts;
+
+namespace Perennial.Experiments.Runs;
+
+/// <summary>Runs a paper's comparison: search, every (arm, seed), judgement, report. Called again after any stop, it goes on.</summary>
+public static class ExperimentRun
+{
+    /// <summary>The folder of the result within an experiment's folder: one a size.</summary>
+    public static string FolderOf(Paper paper, ExperimentOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(paper);
+        ArgumentNullException.ThrowIfNull(options);
+        return Path.Combine(options.Folder, paper.Budget.Choose(options.BudgetMinutes).Name);
+    }
+
+    /// <summary>Trains what is missing, judges, and writes <c>result.json</c>, <c>page.html</c> and <c>README.md</c>.</summary>
+    /// <param name="paper">The paper.</param>
+    /// <param name="options">How to run it.</param>
+    /// <param name="runner">Trains one recipe.</param>
+    /// <param name="observer">Sees progress; may be null.</param>
+    /// <param name="cancellation">Stops at the next step; finished runs stay recorded.</param>
+    /// <exception cref="PerennialException">Exit 2: a recipe is wrong or the budget too small. Exit 1: a run failed, or the arms did not spend the same.</exception>
+    /// <exception cref="OperationCanceledException">Stopped.</exception>
+    public static ExperimentResult Execute(Paper paper, ExperimentOptions options, ITrialRunner runner, IExperimentObserver? observer, CancellationToken cancellation)
+    {
+        ArgumentNullException.ThrowIfNull(paper);
+        ArgumentNullException.ThrowIfNull(options);
+        ArgumentNullException.ThrowIfNull(runner);
+        var started = Stopwatch.StartNew();
+        var tier = paper.Budget.Choose(options.BudgetMinutes);
+        var count = options.Seeds ?? tier.Seeds;
+        if (count < 1) throw PerennialException.Usage($"--seeds {count}: must be at least 1");
+        ulong[] seeds = [.. Enumerable.Range(0, count).Select(i => paper.Budget.FirstSeed + (ulong)i)];
+        var folder = FolderOf(paper, options);
+        if (options.Fresh && Directory.Exists(folder)) Directory.Delete(folder, recursive: true);
+
+        var plan = new Plan(tier, RecipeDocument.Load(paper.Recipe), runner);
+        // Every recipe is resolved before the first run trains: a mistake in the last arm is told at once.
+        foreach (var arm in paper.Arms) plan.Trial(arm, null, seeds[0]);
+        var queue = new TrialQueue(runner, new TrialLedger(Path.Combine(folder, "finished")), Path.Combine(folder, "runs"), options.Parallel, observer);
+        var searched = paper.Tuning is null ? 0 : paper.Tuning.Values.Count * Math.Min(paper.Tuning.Seeds, seeds.Length);
+        var shared = paper.Tuning is null ? 0 : Math.Min(paper.Tuning.Seeds, seeds.Length);
+        queue.Runs = searched - shared + paper.Arms.Count * seeds.Length;
+        observer?.Observe(new ExperimentStarted(folder, tier.Name, seeds, queue.Runs));
+
+        var tuning = paper.Tuning is null ? null : Search(paper, paper.Tuning, plan, seeds, queue, observer, cancellation);
+        (string, RecipeNode)? tuned = tuning is null ? null : (paper.Tuning!.Key, tuning.Value.Chosen);
+        var trials = paper.Arms.SelectMany(arm => seeds.Select(seed => (Arm: arm, Seed: seed, Trial: plan.Trial(arm, tuned, seed)))).ToList();
+        queue.Runs = queue.Runs - paper.Arms.Count * seeds.Length + trials.Select(trial => trial.Trial.Fingerprint).Distinct().Count();
+        // Seed by seed, so that an interrupted experiment has whole pairs first.
+        var order = trials.OrderBy(trial => Array.IndexOf(seeds, trial.Seed)).ToList();
+        var outcomes = order.Zip(queue.Finish([.. order.Select(trial => trial.Trial)], cancellation))
+            .ToDictionary(pair => (pair.First.Arm.Name, pair.First.Seed), pair => pair.Second);
+        BudgetCheck.Require(paper, outcomes);
+
+        var measured = new Measurements(seeds, paper.Cells().Select(cell => (cell, (IReadOnlyList<double>)[.. seeds.Select(seed => Value(paper, outcomes[(cell.Arm, seed)], cell))])));
+        var judged = VerdictRule.Judge(paper.Hypotheses, measured);
+        var result = ResultBuilder.Build(paper, tier, measured, judged, tuning?.Result, outcomes, started.Elapsed.TotalSeconds);
+        var page = ExperimentFiles.Write(folder, paper, result, outcomes);
+        observer?.Observe(new ExperimentFinished(result, page));
+        return result;
+    }
+
+    private static (RecipeNode Chosen, TuningResult Result)? Search(
+        Paper paper, Tuning tuning, Plan plan, ulong[] seeds, TrialQueue queue, IExperimentObserver? observer, CancellationToken cancellation)
+    {
+        var arm = paper.Arms.Single(arm => arm.Name == tuning.Arm);
+        var used = seeds.Take(tuning.Seeds).ToList();
+        var trials = tuning.Values.SelectMany(value => used.Select(seed => plan.Trial(arm, (tuning.Key, value), seed))).ToList();
+        var outcomes = queue.Finish(trials, cancellation);
+        var cell = new Cell(arm.Name, tuning.Weights);
+        var tried = tuning.Values.Select((value, i) => (Value: value,
+            Mean: Math.Round(outcomes.Skip(i * used.Count).Take(used.Count).Average(outcome => Math.Round(Value(paper, outcome, cell), Measurements.Decimals, MidpointRounding.AwayFromZero)), 6))).ToList();
+        var chosen = tried.MinBy(pair => double.IsNaN(pair.Mean) ? double.PositiveInfinity : pair.Mean);
+        var told = tried.Select(pair => (Plan.Text(pair.Value), pair.Mean)).ToList();
+        observer?.Observe(new TuningFinished(tuning.Key, told, Plan.Text(chosen.Value)));
+        return (chosen.Value, new TuningResult(tuning.Key, cell.ToString(), used, [.. told.Select(pair => new TunedValue(pair.Item1, pair.Mean))], Plan.Text(chosen.Value),
+            chosen.Value == tuning.Values[0] || chosen.Value == tuning.Values[^1]));
+    }
+
+    private static double Value(Paper paper, TrialOutcome outcome, Cell cell)
+    {
+        if (!outcome.Final.TryGetValue(cell.Weights, out var metrics))
+            throw PerennialException.Usage($"paper {paper.Number:00}: the runs of '{cell.Arm}' evaluated no weights called '{cell.Weights}'; they evaluated {string.Join(", ", outcome.Final.Keys)}");
+        if (!metrics.TryGetValue(paper.Metric, out var value))
+            throw PerennialException.Usage($"paper {paper.Number:00}: the evaluation gave no '{paper.Metric}'; it gave {string.Join(", ", metrics.Keys)}");
+        return value;
+    }
+
+    private sealed class Plan(Tier tier, RecipeNode recipe, ITrialRunner runner)
+    {
+        public Trial Trial(Arm arm, (string Key, RecipeNode Value)? tuned, ulong seed)
+        {
+            var composed = PaperFile.Compose(recipe, tier, arm, tuned, seed);
+            var suffix = tuned is { } found ? $"-{Text(found.Value).Replace('/', '-').Replace(' ', '-')}" : "";
+            return new($"{arm.Name}{suffix}-seed-{seed}", composed, runner.Resolve(composed));
+        }
+
+        public static string Text(RecipeNode node) => node is RecipeScalar { Text: { } text } ? text : node.Describe;
+    }
+}

@@ -1,0 +1,31 @@
+namespace Perennial.Experiments.Runs;
+
+/// <summary>A point of a curve.</summary>
+/// <param name="Tokens">Tokens seen.</param>
+/// <param name="Value">Value.</param>
+public readonly record struct CurvePoint(long Tokens, double Value);
+
+/// <summary>What a finished run measured.</summary>
+public sealed record TrialOutcome
+{
+    /// <summary>Weights → metric → value at the end of the run.</summary>
+    public required IReadOnlyDictionary<string, IReadOnlyDictionary<string, double>> Final { get; init; }
+
+    /// <summary>Name → curve over the run: <c>weights/metric</c> of every evaluation, <c>rate</c>, <c>training-loss</c>.</summary>
+    public required IReadOnlyDictionary<string, IReadOnlyList<CurvePoint>> Curves { get; init; }
+
+    /// <summary>Parameters trained.</summary>
+    public required long Parameters { get; init; }
+
+    /// <summary>Tokens seen.</summary>
+    public required long Tokens { get; init; }
+
+    /// <summary>Training floating-point operations spent.</summary>
+    public required double Flops { get; init; }
+
+    /// <summary>Wall time, seconds.</summary>
+    public required double Seconds { get; init; }
+
+    /// <summary>Hash of the final training state: equal hashes mean equal runs.</summary>
+    public required string StateHash { get; init; }
+}

@@ -13,9 +13,9 @@ public sealed class CurriculumOrderTests
 
     [Fact]
     public void Every_epoch_sees_every_window_once() =>
-        Gen.Int[1, 700].Select(Gen.Double[0, 1], Gen.Int[1, 5], Gen.Long[0, 3]).Sample((count, window, folds, epoch) =>
+        Gen.Int[1, 700].Select(Gen.Double[0, 1], Gen.Int[1, 5], Gen.Long[0, 3], Gen.Int[0, 800]).Sample((count, window, folds, epoch, span) =>
         {
-            var order = Order(Scores(count, 5), new() { Window = window, Folds = folds });
+            var order = Order(Scores(count, 5), new() { Window = window, Folds = folds, Span = span });
             Assert.Equal(count, Enumerable.Range(0, count).Select(position => order.Window(epoch, position)).Distinct().Count());
         }, iter: 60);
 
@@ -52,6 +52,18 @@ public sealed class CurriculumOrderTests
         Assert.Equal(Enumerable.Range(0, 300).Select(position => one.Window(0, position)), Enumerable.Range(0, 300).Reverse().Select(position => other.Window(0, position)).Reverse());
         Assert.Equal(one.Hash, other.Hash);
         Assert.NotEqual(one.Hash, Order(Scores(300, 4)).Hash);
+    }
+
+    [Fact]
+    public void A_span_sorts_the_samples_that_the_shuffled_order_reads_in_the_same_time()
+    {
+        var scores = Scores(1000, 4);
+        var shuffled = new ShuffledOrder(new OrderContext(1, 0, 1000, _ => scores));
+        var order = Order(scores, new() { Span = 400, Window = 0 });
+        var seen = Enumerable.Range(0, 400).Select(position => order.Window(0, position)).ToArray();
+        Assert.Equal(Enumerable.Range(0, 400).Select(position => shuffled.Window(0, position)).Order(), seen.Order());
+        Assert.Equal(seen.OrderBy(window => scores[window]), seen);
+        Assert.Equal(1000, Enumerable.Range(0, 1000).Select(position => Order(scores, new() { Span = 400, Window = 0.03 }).Window(0, position)).Distinct().Count());
     }
 
     [Fact]

@@ -64,7 +64,7 @@ public sealed class ExperimentRunTests
         using var folder = new TemporaryFolder();
         var paper = Samples.Load(folder);
         ExperimentRun.Execute(paper, Options(folder), new FormulaRunner(), null, CancellationToken.None);
-        File.WriteAllText(Directory.GetFiles(folder["out/10-minutes/finished"]).Order().First(), "{\"outcome\":{\"fin");
+        File.WriteAllText(Directory.GetFiles(folder["out/finished"]).Order().First(), "{\"outcome\":{\"fin");
         var runner = new FormulaRunner();
         ExperimentRun.Execute(paper, Options(folder), runner, null, CancellationToken.None);
         Assert.Single(runner.Folders);

@@ -18,6 +18,13 @@ public sealed record CurriculumOrderOptions
     [Range(0.0, 1.0)]
     public double Window { get; init; } = 0.01;
 
+    /// <summary>
+    /// Windows that the run reads of the source, so that the last ones it reads are the best (or worst) of all: the order sorts those that
+    /// <c>shuffled</c> would read first with the same seed, then the rest. 0 sorts the whole source, for runs of whole epochs.
+    /// </summary>
+    [Range(0, long.MaxValue)]
+    public Count Span { get; init; }
+
     /// <summary>Number of random parts that are each sorted on their own and read one after the other; 1 sorts everything once.</summary>
     [Range(1, 1000)]
     public int Folds { get; init; } = 1;
@@ -46,6 +53,7 @@ public enum CurriculumDirection
 public sealed class CurriculumOrder : ISampleOrder
 {
     private readonly long[] sorted;
+    private readonly long split;
     private readonly long block;
     private readonly ulong seed;
     private readonly ulong source;
@@ -61,6 +69,11 @@ public sealed class CurriculumOrder : ISampleOrder
         (seed, source) = (context.Seed, (ulong)context.Source);
         var scores = context.Scores(options.By);
         var sign = options.Direction == CurriculumDirection.Ascending ? 1 : -1;
+        // The windows that the shuffled order sees first, so that the two orders can be compared on the same samples.
+        var span = options.Span > 0 ? Math.Min(options.Span, context.Windows) : context.Windows;
+        var inside = new bool[context.Windows];
+        if (span == context.Windows) Array.Fill(inside, true);
+        else for (var position = 0L; position < span; position++) inside[new ShuffledOrder(context).Window(0, position)] = true;
         var keyed = Enumerable.Range(0, checked((int)context.Windows)).Select(window => (
             Window: (long)window,
             // A score that is not a number has no place in an order: it comes first either way.
@@ -68,8 +81,9 @@ public sealed class CurriculumOrder : ISampleOrder
             Tie: Philox.Bits(seed, RandomPurpose.SampleOrder, 1UL << 47 | source, (ulong)window)));
         // The tie key is random and independent of the score: dealing by it makes folds that are random parts.
         var folds = (ulong)options.Folds;
-        sorted = [.. keyed.OrderBy(entry => folds == 1 ? 0 : entry.Tie % folds).ThenBy(entry => entry.Score).ThenBy(entry => entry.Tie).Select(entry => entry.Window)];
-        block = Math.Max(1, (long)Math.Round(options.Window * context.Windows));
+        sorted = [.. keyed.OrderBy(entry => inside[entry.Window] ? 0 : 1).ThenBy(entry => folds == 1 ? 0 : entry.Tie % folds).ThenBy(entry => entry.Score).ThenBy(entry => entry.Tie).Select(entry => entry.Window)];
+        split = span;
+        block = Math.Max(1, (long)Math.Round(options.Window * span));
         Hash = Convert.ToHexStringLower(XxHash128.Hash(MemoryMarshal.AsBytes(sorted.AsSpan())));
     }
 
@@ -79,11 +93,13 @@ public sealed class CurriculumOrder : ISampleOrder
     /// <inheritdoc/>
     public long Window(long epoch, long position)
     {
-        var start = position / block * block;
-        var length = Math.Min(block, sorted.Length - start);
+        // Blocks begin anew after the span, so that none reaches across its end.
+        var (from, until) = position < split ? (0L, split) : (split, (long)sorted.Length);
+        var start = from + (position - from) / block * block;
+        var length = Math.Min(block, until - start);
         if (length == 1) return sorted[position];
         // Blocks and epochs have permutations of their own.
-        var tweak = (source + 1) << 48 ^ (ulong)epoch << 32 ^ (ulong)(start / block);
+        var tweak = (source + 1) << 48 ^ (ulong)epoch << 32 ^ (ulong)start;
         return sorted[start + new Permutation(length, seed ^ 0x5DEECE66DUL, tweak)[position - start]];
     }
 }

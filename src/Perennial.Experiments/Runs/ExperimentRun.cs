@@ -37,12 +37,13 @@ public static class ExperimentRun
         if (count < 1) throw PerennialException.Usage($"--seeds {count}: must be at least 1");
         ulong[] seeds = [.. Enumerable.Range(0, count).Select(i => paper.Budget.FirstSeed + (ulong)i)];
         var folder = FolderOf(paper, options);
-        if (options.Fresh && Directory.Exists(folder)) Directory.Delete(folder, recursive: true);
+        if (options.Fresh && Directory.Exists(options.Folder)) Directory.Delete(options.Folder, recursive: true);
 
         var plan = new Plan(tier, RecipeDocument.Load(paper.Recipe), runner);
         // Every recipe is resolved before the first run trains: a mistake in the last arm is told at once.
         foreach (var arm in paper.Arms) plan.Trial(arm, null, seeds[0]);
-        var queue = new TrialQueue(runner, new TrialLedger(Path.Combine(folder, "finished")), Path.Combine(folder, "runs"), options.Parallel, observer);
+        // Sizes share their runs: a larger one goes on from what a smaller one finished.
+        var queue = new TrialQueue(runner, new TrialLedger(Path.Combine(options.Folder, "finished")), Path.Combine(options.Folder, "runs"), options.Parallel, observer);
         var searched = paper.Tuning is null ? 0 : paper.Tuning.Values.Count * Math.Min(paper.Tuning.Seeds, seeds.Length);
         var shared = paper.Tuning is null ? 0 : Math.Min(paper.Tuning.Seeds, seeds.Length);
         queue.Runs = searched - shared + paper.Arms.Count * seeds.Length;

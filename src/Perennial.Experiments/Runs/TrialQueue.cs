@@ -31,7 +31,7 @@ internal sealed class TrialQueue(ITrialRunner runner, TrialLedger ledger, string
             Parallel.ForEach(System.Collections.Concurrent.Partitioner.Create(open, System.Collections.Concurrent.EnumerablePartitionerOptions.NoBuffering),
                 new ParallelOptions { MaxDegreeOfParallelism = Math.Max(1, parallel), CancellationToken = cancellation }, trial =>
                 {
-                    var outcome = runner.Run(trial.Recipe, Path.Combine(folder, trial.Name), new Share(this, trial), cancellation);
+                    var outcome = runner.Run(trial.Recipe, Path.Combine(folder, $"{trial.Name}-{trial.Fingerprint[..8]}"), new Share(this, trial), cancellation);
                     ledger.Add(trial, outcome);
                     lock (turn)
                     {

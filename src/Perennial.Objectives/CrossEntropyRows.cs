@@ -14,11 +14,19 @@ internal static unsafe class CrossEntropyRows<T>
     /// losses[r] ← log Σ exp(logits[r]) − logits[r, target] (0 where the target is ignored); with
     /// <paramref name="differentiate"/> logits[r] ← (softmax − one-hot) · <paramref name="scale"/> (0 where ignored).
     /// </summary>
-    public static void Apply(int rows, int vocabulary, void* logits, long* targets, double* losses, float scale, bool differentiate) =>
+    /// <param name="rows">Number of rows.</param>
+    /// <param name="vocabulary">Logits of a row.</param>
+    /// <param name="stride">Elements from one row to the next.</param>
+    /// <param name="logits">The first row.</param>
+    /// <param name="targets">Ids, one a row.</param>
+    /// <param name="losses">Losses in nats, one a row.</param>
+    /// <param name="scale">Factor on the gradient.</param>
+    /// <param name="differentiate">Whether the gradient is wanted.</param>
+    public static void Apply(int rows, int vocabulary, int stride, void* logits, long* targets, double* losses, float scale, bool differentiate) =>
         ThreadTeam.ForRows(rows, 4, (first, end) =>
         {
             for (var row = first; row < end; row++)
-                losses[row] = Row((byte*)logits + row * vocabulary * T.Size, vocabulary, targets[row], scale, differentiate);
+                losses[row] = Row((byte*)logits + row * stride * T.Size, vocabulary, targets[row], scale, differentiate);
         });
 
     private static double Row(byte* logits, int count, long target, float scale, bool differentiate)

@@ -60,7 +60,7 @@ internal static class FusedHead
         var transposed = call.Head.t();
         // Rows begin on cache lines: products into an odd stride are a fifth slower.
         var stride = (vocabulary + 63) / 64 * 64;
-        var buffer = empty(rows, stride, dtype: hidden.dtype);
+        using var buffer = HugePages.Empty(hidden.dtype, rows, stride);
         var headGradient = slope == 0 ? null : call.Parameters.Gradient(call.HeadName);
         var keep = slope == 0 ? 1 : call.Parameters.GradientScale(call.HeadName);
         var losses = new double[tokens];

@@ -39,9 +39,8 @@ public sealed class FlatParameters : IDisposable
         stale = new bool[layout.Entries.Count];
         leaves = new Tensor?[layout.Entries.Count];
         positions = layout.Entries.Select((entry, index) => (entry.Name, index)).ToDictionary(pair => pair.Name, pair => pair.index, StringComparer.Ordinal);
-        using var scope = NewDisposeScope();
-        Values = zeros(layout.Length, ScalarType.Float32).MoveToOuterDisposeScope().DetachFromDisposeScope();
-        Gradients = zeros(layout.Length, ScalarType.Float32).MoveToOuterDisposeScope().DetachFromDisposeScope();
+        Values = HugePages.Zeros(layout.Length);
+        Gradients = HugePages.Zeros(layout.Length);
     }
 
     /// <summary>The index.</summary>

@@ -47,7 +47,7 @@ internal sealed class ActivationPool(ScalarType compute) : IDisposable
     {
         if (!free.TryGetValue((rows, columns, type), out var stack)) free.Add((rows, columns, type), stack = []);
         if (stack.TryPop(out var kept)) return kept;
-        var made = empty(rows, columns, dtype: type).DetachFromDisposeScope();
+        var made = HugePages.Empty(type, rows, columns);
         return new Activation(made, type == ScalarType.Float32 ? TensorMemory.Address<float>(made) : TensorMemory.Address<ushort>(made));
     }
 }

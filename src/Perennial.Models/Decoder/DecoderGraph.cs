@@ -54,7 +54,7 @@ internal sealed unsafe class DecoderGraph<T> : IDecoderGraph
         var type = T.Size == 2 ? ScalarType.BFloat16 : ScalarType.Float32;
         pool = new ActivationPool(type);
         var matrices = parameters.Layout.Entries.TakeWhile(entry => entry.Decays).Sum(entry => entry.Length);
-        ComputeWeights = T.Rounds ? empty(matrices, dtype: type).DetachFromDisposeScope() : parameters.Values;
+        ComputeWeights = T.Rounds ? HugePages.Empty(type, matrices) : parameters.Values;
         if (config.Family == ModelFamily.Gpt2)
             positionIds = arange(config.Context, ScalarType.Int64).DetachFromDisposeScope();
         else

@@ -52,8 +52,8 @@ public sealed class AdamW : IOptimizer
         ArgumentNullException.ThrowIfNull(parameters);
         (this.options, this.parameters) = (options, parameters);
         runs = DecayRun.Of(parameters.Layout);
-        first = zeros(parameters.Layout.Length, ScalarType.Float32).DetachFromDisposeScope();
-        second = zeros(parameters.Layout.Length, ScalarType.Float32).DetachFromDisposeScope();
+        first = HugePages.Zeros(parameters.Layout.Length);
+        second = HugePages.Zeros(parameters.Layout.Length);
         Slots = [new("adamw.first-moment", first), new("adamw.second-moment", second)];
     }
 

@@ -42,7 +42,7 @@ public sealed class Sgd : IOptimizer
         ArgumentNullException.ThrowIfNull(parameters);
         (this.options, this.parameters) = (options, parameters);
         runs = DecayRun.Of(parameters.Layout);
-        if (options.Momentum > 0) momentum = zeros(parameters.Layout.Length, ScalarType.Float32).DetachFromDisposeScope();
+        if (options.Momentum > 0) momentum = HugePages.Zeros(parameters.Layout.Length);
         Slots = momentum is null ? [] : [new("sgd.momentum", momentum)];
     }
 

@@ -1,0 +1,28 @@
+using Perennial.Models;
+
+namespace Perennial.Training.Bench;
+
+/// <summary>
+/// The arithmetic of training by the usual count (Chowdhery et al. 2022, appendix B): 6·N for matrix products, where N
+/// is every parameter that takes part in one (the head does, the embedding's look-up, norms and biases do not), and
+/// 12·layers·width·time for attention, its causal half counted whole.
+/// </summary>
+public static class TrainingFlops
+{
+    /// <summary>Floating-point operations of one training token.</summary>
+    public static double PerToken(DecoderConfig config, int time)
+    {
+        ArgumentNullException.ThrowIfNull(config);
+        double queries = (double)config.Heads * config.HeadWidth;
+        return 6 * MatrixParameters(config) + 12 * config.Layers * queries * time;
+    }
+
+    /// <summary>Parameters that take part in matrix products.</summary>
+    public static double MatrixParameters(DecoderConfig config)
+    {
+        ArgumentNullException.ThrowIfNull(config);
+        double width = config.Width, queries = (double)config.Heads * config.HeadWidth, keys = (double)config.KeyValueHeads * config.HeadWidth;
+        var feedForward = (config.Family == ModelFamily.Gpt2 ? 2 : 3) * width * config.Intermediate;
+        return config.Layers * (width * (queries + 2 * keys) + queries * width + feedForward) + (double)config.Vocabulary * width;
+    }
+}

@@ -41,11 +41,15 @@ public readonly partial record struct TensorCensus(long Tensors, long? NativeByt
     public static void AssertNoNativeGrowth(Action action, int repetitions, long allowance)
     {
         ArgumentNullException.ThrowIfNull(action);
-        AssertNoGrowth(action, 1);
-        var before = SettledBytesInUse();
-        AssertNoGrowth(action, repetitions);
-        if (SettledBytesInUse() - before is { } grown && grown > allowance)
-            throw new InvalidOperationException($"{grown} bytes of native memory were left behind in {repetitions} repetitions");
+        // The just-in-time compiler takes memory of its own now and then; a leak grows in every round.
+        const int Rounds = 3;
+        for (var round = 1; round <= Rounds; round++)
+        {
+            var before = SettledBytesInUse();
+            AssertNoGrowth(action, repetitions);
+            if (SettledBytesInUse() - before is not { } grown || grown <= allowance) return;
+            if (round == Rounds) throw new InvalidOperationException($"{grown} bytes of native memory were left behind in {repetitions} repetitions");
+        }
     }
 
     private static long? SettledBytesInUse()

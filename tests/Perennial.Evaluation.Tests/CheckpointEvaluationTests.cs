@@ -1,0 +1,78 @@
+using System.IO.Compression;
+using System.Text;
+using Perennial.Core;
+using Perennial.Core.Recipes;
+using Perennial.Data.Tokenizers;
+using Perennial.Evaluation.Checkpoints;
+using Perennial.Evaluation.Tasks;
+using Perennial.Models;
+using Perennial.Models.HuggingFace;
+using Perennial.Training.HeldOut;
+using Decoder = Perennial.Models.Decoder;
+
+namespace Perennial.Evaluation.Tests;
+
+public class CheckpointEvaluationTests
+{
+    private static readonly string Prose = string.Concat(Enumerable.Range(0, 40).Select(i => $"The {i} sailors saw the harbour, and the wind blew. "));
+
+    [Fact]
+    public void A_folder_is_evaluated_on_a_file_packed_or_not()
+    {
+        using var folder = new TemporaryFolder();
+        Checkpoint(folder.Path);
+        File.WriteAllText(folder["a.txt"], Prose);
+        using (var gzip = new GZipStream(File.Create(folder["b.txt.gz"]), CompressionLevel.Fastest)) gzip.Write(Encoding.UTF8.GetBytes("\uFEFF" + Prose));
+        var plain = Evaluate(folder, "a.txt", "bits-per-byte", "perplexity", "next-word");
+        var packed = Evaluate(folder, "b.txt.gz");
+        Assert.Equal(Prose.Length, plain.Bytes);
+        Assert.Equal(plain.Metrics["bits_per_byte"], packed.Metrics["bits_per_byte"]);
+        Assert.Equal(Math.Exp(plain.Metrics["loss"]), plain.Metrics["perplexity"], 9);
+        Assert.Equal(plain.Metrics["loss"] * plain.Tokens / Math.Log(2) / plain.Bytes, plain.Metrics["bits_per_byte"], 9);
+        Assert.InRange(plain.Metrics["next_word_accuracy"], 0, 1);
+        var json = plain.ToJson();
+        Assert.Equal("gzip -9", (string)json["yardsticks"]![0]!["name"]!);
+        Assert.Equal(plain.Metrics["bits_per_byte"], (double)json["bits_per_byte"]!);
+    }
+
+    [Fact]
+    public void What_is_wrong_is_said_with_the_right_code()
+    {
+        using var folder = new TemporaryFolder();
+        Checkpoint(folder.Path);
+        File.WriteAllText(folder["empty.txt"], "");
+        File.WriteAllBytes(folder["latin.txt"], [0x41, 0xE9, 0x42]);
+        Assert.Equal(ExitCode.Usage, Refusal(() => Evaluate(folder, "empty.txt")));
+        Assert.Equal(ExitCode.Usage, Refusal(() => Evaluate(folder, "nowhere.txt")));
+        Assert.Equal(ExitCode.Damaged, Refusal(() => Evaluate(folder, "latin.txt")));
+        File.WriteAllText(folder["a.txt"], Prose);
+        Assert.Equal(ExitCode.Usage, Refusal(() => Evaluate(folder, "a.txt", "bits-per-bite")));
+        Assert.Equal(ExitCode.Usage, Refusal(() => Evaluate(folder, null)));
+    }
+
+    private static ExitCode Refusal(Action action)
+    {
+        var error = Assert.Throws<PerennialException>(action);
+        Assert.DoesNotContain('\n', error.Message);
+        return error.Code;
+    }
+
+    private static EvaluationResult Evaluate(TemporaryFolder folder, string? file, params string[] tasks) =>
+        new CheckpointEvaluation(ComponentRegistry.Scan([typeof(BitsPerByteTask).Assembly, typeof(IEvaluationTask).Assembly])).Run(
+            new CheckpointEvaluationOptions { Path = folder.Path, Text = file is null ? null : folder[file], Tasks = tasks }, _ => { });
+
+    private static void Checkpoint(string folder)
+    {
+        var trainer = new BpeTrainer();
+        trainer.Count([Encoding.UTF8.GetBytes(Prose)]);
+        var tokenizer = trainer.Train(300);
+        var config = new DecoderConfig
+        {
+            Family = ModelFamily.Llama, Vocabulary = tokenizer.VocabularySize, Context = 32, Width = 16, Layers = 1, Heads = 2, KeyValueHeads = 2, HeadWidth = 8, Intermediate = 32, EndOfText = tokenizer.EndOfText,
+        };
+        using var model = Decoder.Fresh(config, 3);
+        ConfigJson.Write(config, folder);
+        WeightFiles.Write(model.Parameters.Layout, model.Parameters.Values, folder);
+        tokenizer.Save(folder);
+    }
+}

@@ -1,1 +1,3 @@
-return 0;
+using Perennial.Cli.Hosting;
+
+return ProgramHost.Run(args, Console.Out, Console.Error);

@@ -42,7 +42,7 @@ public sealed class RunParts : IDisposable
         Schedule = recipe.Schedule.Create();
         Practices = [.. recipe.Practices.Select(practice => practice.Create(Model.Parameters, new PracticeSetup(TotalSteps, TokensPerStep, recipe.Seed)))];
         State = new TrainingState(Model.Parameters, [.. Optimizer.Slots, .. Practices.SelectMany((practice, i) => practice.Slots.Select(slot => slot with { Name = $"practice-{i}.{slot.Name}" }))]);
-        Text = HeldOutText(data);
+        Text = HeldOutDocuments.Of(data);
         Tasks = [.. recipe.Evaluation.Tasks.Select(task => (task.Kind, task.Create()))];
     }
 
@@ -121,22 +121,6 @@ public sealed class RunParts : IDisposable
         Optimizer.Dispose();
         Model.Dispose();
         Data.Dispose();
-    }
-
-    private static EvaluationText? HeldOutText(PreparedData data)
-    {
-        var documents = new List<ReadOnlyMemory<int>>();
-        foreach (var shard in data.HeldOut)
-        {
-            for (var document = 0L; document < shard.Documents; document++)
-            {
-                // The end-of-text token at a document's end is not text.
-                var ids = new long[shard.DocumentStart(document + 1) - shard.DocumentStart(document) - 1];
-                shard.Read(shard.DocumentStart(document), ids);
-                if (ids.Length > 0) documents.Add(Array.ConvertAll(ids, id => (int)id));
-            }
-        }
-        return documents.Count == 0 ? null : new EvaluationText { Name = "held-out", Documents = documents, Bytes = data.HeldOut.Sum(shard => shard.TextBytes), Tokenizer = data.Tokenizer };
     }
 }
 

@@ -3,7 +3,7 @@ using System.Text.Json.Nodes;
 using Perennial.Cli.Hosting;
 using Perennial.Core;
 using Perennial.Core.Recipes;
-using Perennial.Core.Safetensors;
+using Perennial.Evaluation.Checkpoints;
 using Perennial.Models;
 using Perennial.Models.HuggingFace;
 using Perennial.Resilience;
@@ -22,7 +22,7 @@ internal static class CheckpointCommand
         var (path, json) = (PathArgument(), CommandExtensions.Json());
         return new Command("inspect", "Architecture, tensors and progress of a checkpoint.") { path, json }.Does(parsed =>
         {
-            var folder = CheckpointModel.Locate(parsed.GetRequiredValue(path), context.Error.WriteLine);
+            var folder = LoadedCheckpoint.Locate(parsed.GetRequiredValue(path), context.Error.WriteLine);
             var config = ConfigJson.Read(folder);
             var layout = DecoderLayout.Of(config);
             var progress = Directory.Exists(Path.Combine(folder, "state")) ? CheckpointFiles.ReadProgress(folder) : null;
@@ -50,7 +50,7 @@ internal static class CheckpointCommand
         {
             var given = parsed.GetRequiredValue(path);
             var entries = new CheckpointStore(Path.Combine(given, "checkpoints")).List();
-            if (entries.Count == 0) entries = [new CheckpointEntry(0, CheckpointModel.Locate(given, context.Error.WriteLine))];
+            if (entries.Count == 0) entries = [new CheckpointEntry(0, LoadedCheckpoint.Locate(given, context.Error.WriteLine))];
             TorchRuntime.Initialize();
             var damaged = 0;
             foreach (var entry in entries)
@@ -68,7 +68,7 @@ internal static class CheckpointCommand
     {
         try
         {
-            CheckpointModel.Open(folder, _ => { }).Dispose();
+            LoadedCheckpoint.Open(folder, _ => { }).Dispose();
             return null;
         }
         catch (PerennialException error)
@@ -85,7 +85,7 @@ internal static class CheckpointCommand
         return new Command("diff", "Compare two models tensor by tensor.") { first, second, json }.Does(parsed =>
         {
             TorchRuntime.Initialize();
-            var differences = CheckpointArithmetic.Compare(CheckpointModel.Locate(parsed.GetRequiredValue(first), context.Error.WriteLine), CheckpointModel.Locate(parsed.GetRequiredValue(second), context.Error.WriteLine));
+            var differences = CheckpointArithmetic.Compare(LoadedCheckpoint.Locate(parsed.GetRequiredValue(first), context.Error.WriteLine), LoadedCheckpoint.Locate(parsed.GetRequiredValue(second), context.Error.WriteLine));
             foreach (var one in differences)
             {
                 if (parsed.GetValue(json))
@@ -112,7 +112,7 @@ internal static class CheckpointCommand
             var given = parsed.GetRequiredValue(paths);
             var folders = given.Length == 1 && new CheckpointStore(Path.Combine(given[0], "checkpoints")).List() is { Count: > 0 } list
                 ? list.Where(entry => CheckpointStore.Problem(entry) is null).Select(entry => entry.Folder).ToList()
-                : given.Select(path => CheckpointModel.Locate(path, context.Error.WriteLine)).ToList();
+                : given.Select(path => LoadedCheckpoint.Locate(path, context.Error.WriteLine)).ToList();
             if (parsed.GetValue(last) is { } count) folders = [.. folders.Take(Math.Max(1, count))];
             if (folders.Count == 0) throw PerennialException.Damaged($"{given[0]}: no checkpoint is whole");
             TorchRuntime.Initialize();

@@ -5,7 +5,7 @@ using Perennial.Cli.Hosting;
 using Perennial.Core;
 using Perennial.Models.Inference;
 using Perennial.Tensors;
-using Perennial.Training.Checkpoints;
+using Perennial.Evaluation.Checkpoints;
 
 namespace Perennial.Cli.Commands;
 
@@ -29,7 +29,7 @@ internal static class GenerateCommand
             Require(parsed.GetValue(topK) >= 0, "--top-k must be at least 0");
             Require(parsed.GetValue(topP) is > 0 and <= 1, "--top-p must be above 0 and at most 1");
             TorchRuntime.Initialize();
-            using var model = CheckpointModel.Open(parsed.GetRequiredValue(path), context.Error.WriteLine);
+            using var model = LoadedCheckpoint.Open(parsed.GetRequiredValue(path), context.Error.WriteLine);
             var start = new List<int>();
             model.Tokenizer.Encode(Encoding.UTF8.GetBytes(parsed.GetRequiredValue(prompt)), start);
             if (start.Count == 0) start.Add(model.Tokenizer.EndOfText);
@@ -42,7 +42,7 @@ internal static class GenerateCommand
         });
     }
 
-    private static ExitCode Whole(CommandContext context, CheckpointModel model, List<int> start, GenerationOptions options, string prompt)
+    private static ExitCode Whole(CommandContext context, LoadedCheckpoint model, List<int> start, GenerationOptions options, string prompt)
     {
         var ids = Generator.Generate(model.Model, start, options).TakeWhile(_ => !context.Cancellation.IsCancellationRequested).ToArray();
         context.Out.WriteJson(new JsonObject
@@ -53,7 +53,7 @@ internal static class GenerateCommand
         return ExitCode.Done;
     }
 
-    private static ExitCode Stream(CommandContext context, CheckpointModel model, List<int> start, GenerationOptions options, string prompt)
+    private static ExitCode Stream(CommandContext context, LoadedCheckpoint model, List<int> start, GenerationOptions options, string prompt)
     {
         // Tokens may cut a character: the decoder keeps its first bytes until the rest comes.
         var decoder = Encoding.UTF8.GetDecoder();

@@ -5,7 +5,7 @@ using Perennial.Cli.Hosting;
 using Perennial.Core;
 using Perennial.Models.Inference;
 using Perennial.Tensors;
-using Perennial.Training.Checkpoints;
+using Perennial.Evaluation.Checkpoints;
 
 namespace Perennial.Cli.Commands;
 
@@ -22,7 +22,7 @@ internal static class ScoreCommand
             var file = parsed.GetRequiredValue(text);
             if (!File.Exists(file)) throw PerennialException.Usage($"--text {file}: no such file");
             TorchRuntime.Initialize();
-            using var model = CheckpointModel.Open(parsed.GetRequiredValue(path), context.Error.WriteLine);
+            using var model = LoadedCheckpoint.Open(parsed.GetRequiredValue(path), context.Error.WriteLine);
             var ids = new List<int>();
             model.Tokenizer.Encode(File.ReadAllBytes(file), ids);
             if (ids.Count == 0) throw PerennialException.Usage($"--text {file}: is empty");

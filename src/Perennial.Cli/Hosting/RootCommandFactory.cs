@@ -16,6 +16,8 @@ public static class RootCommandFactory
         DataCommand.Create(context),
         CheckpointCommand.Create(context),
         VerifyResumeCommand.Create(context),
+        PapersCommand.Create(context),
+        BenchCommand.Create(context),
         DoctorCommand.Create(context),
         SchemaCommand.Create(context),
         ComponentsCommand.Create(context),

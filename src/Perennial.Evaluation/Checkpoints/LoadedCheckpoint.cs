@@ -49,6 +49,10 @@ public sealed record LoadedCheckpoint(string Folder, string? RunFolder, ILanguag
         }
     }
 
+    /// <summary>The checkpoint folder that a path means: the path itself, or a run folder's newest whole checkpoint.</summary>
+    /// <exception cref="PerennialException">Exit 2: there is nothing like a checkpoint. Exit 3: it is damaged.</exception>
+    public static string Locate(string path, Action<string> notify) => Find(path, notify).Folder;
+
     /// <inheritdoc/>
     public void Dispose() => Model.Dispose();
 

@@ -42,7 +42,7 @@ public sealed class RunParts : IDisposable
         Schedule = recipe.Schedule.Create();
         Practices = [.. recipe.Practices.Select(practice => practice.Create(Model.Parameters, new PracticeSetup(TotalSteps, TokensPerStep, recipe.Seed)))];
         State = new TrainingState(Model.Parameters, [.. Optimizer.Slots, .. Practices.SelectMany((practice, i) => practice.Slots.Select(slot => slot with { Name = $"practice-{i}.{slot.Name}" }))]);
-        Text = HeldOutDocuments.Of(data);
+        Text = EvaluationText.HeldOut(data) is { Tokens: > 0 } text ? text : null;
         Tasks = [.. recipe.Evaluation.Tasks.Select(task => (task.Kind, task.Create()))];
     }
 

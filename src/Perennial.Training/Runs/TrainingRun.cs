@@ -1,6 +1,6 @@
 using Perennial.Core;
 using Perennial.Core.Recipes;
-using Perennial.Models;
+using Perennial.Training.Bench;
 using Perennial.Resilience;
 using Perennial.Tensors;
 using Perennial.Training.Checkpoints;
@@ -81,7 +81,7 @@ public sealed class TrainingRun(ComponentRegistry components)
             if (durable >= 0) loop.RestorePractices();
             else loop.RememberPractices();
             var ceiling = options.MeasureCeiling?.Invoke(parts.Model.Precision) ?? 0;
-            var flops = ModelFlops.PerToken(parts.Config);
+            var flops = TrainingFlops.PerToken(parts.Config, parts.Config.Context);
             tell(new RunStarted(folder.Path, RecipeWriter.ToYaml(parts.Recipe), parts.Model.Parameters.Layout.Length, parts.TotalSteps, parts.TokensPerStep,
                 parts.State.Progress.Step, flops, ceiling, RunFacts.Of(parts, options.Yardsticks)));
             var completed = Loop(parts, loop, service, writer, options, tell, cancellation);

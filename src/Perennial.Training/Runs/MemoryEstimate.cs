@@ -8,7 +8,7 @@ namespace Perennial.Training.Runs;
 /// Bytes a run needs. Exact: weights, gradients and slots (4 bytes an element each; bfloat16 adds 2 for its copy), one copy of weights
 /// and slots for the checkpoint writer, another with roll-back. Estimated: what a micro-batch keeps for backward
 /// (tokens × layers × (6·width + 2·keys + 3·intermediate) × 4), the head's chunk of logits (32 MiB), and what the runtime and libtorch
-/// take themselves (200 MiB).
+/// take themselves, measuring the machine and the yardsticks included (500 MiB).
 /// </summary>
 /// <param name="Weights">Master weights and the compute copy.</param>
 /// <param name="Gradients">Flat gradient.</param>
@@ -17,7 +17,7 @@ namespace Perennial.Training.Runs;
 /// <param name="Activations">Kept for backward, and the head's chunk.</param>
 public sealed record MemoryEstimate(long Weights, long Gradients, long Slots, long Copies, long Activations)
 {
-    private const long Runtime = 200L << 20;
+    private const long Runtime = 500L << 20;
 
     /// <summary>All together, the runtime included.</summary>
     public long Total => Weights + Gradients + Slots + Copies + Activations + Runtime;

@@ -47,7 +47,7 @@ public readonly record struct RunLength(double Amount, RunUnit Unit)
         if (text is "every-step") { length = new(1, RunUnit.Steps); return true; }
         if (text.EndsWith('%'))
         {
-            if (!double.TryParse(text[..^1], NumberStyles.Float, CultureInfo.InvariantCulture, out var percent) || percent is < 0 or > 100) return false;
+            if (!double.TryParse(text[..^1], NumberStyles.Float, CultureInfo.InvariantCulture, out var percent) || percent is not (>= 0 and <= 100)) return false;
             length = new(percent / 100, RunUnit.Fraction);
             return true;
         }
@@ -68,7 +68,7 @@ public readonly record struct RunLength(double Amount, RunUnit Unit)
     /// <summary>The text a recipe would use.</summary>
     public override string ToString() => Unit switch
     {
-        RunUnit.Fraction => string.Create(CultureInfo.InvariantCulture, $"{Amount * 100:0.####}%"),
+        RunUnit.Fraction => string.Create(CultureInfo.InvariantCulture, $"{Amount * 100:0.##########}%"),
         RunUnit.Tokens => string.Create(CultureInfo.InvariantCulture, $"{Amount:0} tokens"),
         _ => string.Create(CultureInfo.InvariantCulture, $"{Amount:0} steps"),
     };

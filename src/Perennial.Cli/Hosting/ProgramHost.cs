@@ -41,7 +41,7 @@ public static class ProgramHost
         ArgumentNullException.ThrowIfNull(context);
         try
         {
-            var parsed = RootCommandFactory.Create(context).Parse(args);
+            var parsed = RootCommandFactory.Create(context).Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
             if (parsed.Errors.Count > 0)
             {
                 context.Error.WriteLine($"{string.Join(' ', parsed.Errors.Select(problem => problem.Message).Distinct()).ReplaceLineEndings(" ")} See: perennial {CommandPath(parsed)}--help");

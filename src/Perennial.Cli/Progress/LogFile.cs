@@ -10,6 +10,7 @@ internal sealed class LogFile(string folder, TimeProvider? time = null) : IRunOb
     private readonly TimeProvider clock = time ?? TimeProvider.System;
     private readonly List<string> early = [];
     private StreamWriter? writer;
+    private bool failed;
 
     public void Observe(RunEvent happened)
     {
@@ -23,12 +24,13 @@ internal sealed class LogFile(string folder, TimeProvider? time = null) : IRunOb
             }
             if (Line(happened) is not { } line) return;
             line = $"{clock.GetUtcNow():yyyy-MM-ddTHH:mm:ssZ} {line}";
+            if (failed) return;
             if (writer is null) early.Add(line);
             else writer.WriteLine(line);
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
-            writer = null; // a log that cannot be written stops nothing
+            (writer, failed) = (null, true); // a log that cannot be written stops nothing
         }
     }
 

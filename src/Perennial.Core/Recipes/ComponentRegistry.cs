@@ -37,14 +37,12 @@ public sealed class ComponentRegistry
         return new(assemblies.Distinct().SelectMany(Components));
     }
 
-    /// <summary>Finds the components of every <c>Perennial.*</c> assembly that lies beside this one.</summary>
-    public static ComponentRegistry ScanHouse()
-    {
-        var folder = Path.GetDirectoryName(typeof(ComponentRegistry).Assembly.Location)!;
-        return Scan(Directory.GetFiles(folder, "Perennial.*.dll").Order(StringComparer.Ordinal)
-            .Where(path => !path.EndsWith(".Tests.dll", StringComparison.Ordinal))
-            .Select(path => Assembly.Load(AssemblyName.GetAssemblyName(path))));
-    }
+    /// <summary>Finds the components of every <c>Perennial.*</c> assembly that this program is made of.</summary>
+    public static ComponentRegistry ScanHouse() =>
+        Scan(((string?)AppContext.GetData("TRUSTED_PLATFORM_ASSEMBLIES") ?? "").Split(Path.PathSeparator)
+            .Select(path => Path.GetFileNameWithoutExtension(path))
+            .Where(name => name.StartsWith("Perennial.", StringComparison.Ordinal) && !name.EndsWith(".Tests", StringComparison.Ordinal))
+            .Order(StringComparer.Ordinal).Select(Assembly.Load));
 
     /// <summary>The component of a kind, or null.</summary>
     public ComponentDescriptor? Find(Type contract, string kind) => byKind.GetValueOrDefault((contract, kind));

@@ -159,7 +159,7 @@ public sealed class RecipeBinder(ComponentRegistry components)
 
     private static string Plain(object bound) => Convert.ToString(bound, CultureInfo.InvariantCulture)!;
 
-    private static bool IsUnbounded(object bound) => bound is int.MaxValue || bound is double number && (number >= double.MaxValue || double.IsPositiveInfinity(number));
+    private static bool IsUnbounded(object bound) => bound is int.MaxValue || bound is double number && (number >= long.MaxValue);
 
     internal static Type? ElementType(Type type)
     {

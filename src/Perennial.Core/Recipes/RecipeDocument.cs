@@ -47,7 +47,7 @@ public static class RecipeDocument
         ArgumentNullException.ThrowIfNull(text);
         try
         {
-            var parser = new Parser(new StringReader(text));
+            var parser = new Parser(new StringReader(text.TrimStart('\uFEFF')));
             parser.Consume<StreamStart>();
             if (!parser.TryConsume<DocumentStart>(out _)) throw PerennialException.Usage($"{name}: is empty; a recipe has at least 'data' and 'model'");
             var reader = new NodeReader(parser, name);

@@ -31,7 +31,7 @@ public static class CheckpointArithmetic
             var (x, y) = (a.narrow(0, entry.Offset, entry.Length).to_type(ScalarType.Float64), b.narrow(0, entry.Offset, entry.Length).to_type(ScalarType.Float64));
             var difference = x - y;
             var norm = x.norm().item<double>();
-            return new TensorDifference(entry.Name, x.equal(y).item<bool>(), difference.abs().max().item<double>(), norm > 0 ? difference.norm().item<double>() / norm : double.NaN);
+            return new TensorDifference(entry.Name, x.eq(y).all().item<bool>(), difference.abs().max().item<double>(), norm > 0 ? difference.norm().item<double>() / norm : double.NaN);
         })];
     }
 

@@ -10,7 +10,13 @@ public sealed class RecipeLoader(ComponentRegistry components)
     /// <param name="path">The file.</param>
     /// <param name="overrides"><c>key.path=value</c>.</param>
     /// <exception cref="Core.PerennialException">Exit 2: the recipe is wrong, said with its place.</exception>
-    public Recipe Load(string path, IEnumerable<string>? overrides = null) => Bind(RecipeDocument.Load(path), overrides);
+    public Recipe Load(string path, IEnumerable<string>? overrides = null)
+    {
+        ArgumentNullException.ThrowIfNull(path);
+        // A mistyped option is taken for the recipe by the command line's parser.
+        if (path.StartsWith("--", StringComparison.Ordinal)) throw Core.PerennialException.Usage($"unknown option '{path}'; see --help");
+        return Bind(RecipeDocument.Load(path), overrides);
+    }
 
     /// <summary>Reads a recipe from text.</summary>
     /// <param name="yaml">YAML.</param>

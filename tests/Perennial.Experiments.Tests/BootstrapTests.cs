@@ -54,14 +54,18 @@ public sealed class BootstrapTests
         Assert.Equal(Bootstrap.Mean(values), Bootstrap.Mean(values));
     }
 
-    /// <summary>On many normal samples the interval holds the true mean about as often as it promises.</summary>
+    /// <summary>
+    /// On many normal samples the interval holds the true mean about as often as it promises. Resampled means never leave the range of the
+    /// values, so with five or six values the interval falls some points short of its 95 %; the bounds leave room for that
+    /// and for the noise of 600 samples.
+    /// </summary>
     [Theory]
-    [InlineData(5, 0.90, 0.975)]
-    [InlineData(10, 0.92, 0.975)]
-    [InlineData(6, 0.90, 0.975)]
+    [InlineData(5, 0.87, 0.975)]
+    [InlineData(10, 0.91, 0.975)]
+    [InlineData(6, 0.88, 0.975)]
     public void It_covers_the_mean_of_normal_values_as_often_as_promised(int count, double least, double most)
     {
-        const int Samples = 200;
+        const int Samples = 600;
         var covered = 0;
         var draws = new float[count];
         for (var sample = 0; sample < Samples; sample++)

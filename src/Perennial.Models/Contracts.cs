@@ -61,6 +61,12 @@ public sealed record DecoderConfig
 
     /// <summary>Id that ends a text, as <c>config.json</c> carries it.</summary>
     public int? EndOfText { get; init; }
+
+    /// <summary>Whether GPT-2's GELU is the exact one (with the error function) instead of its tanh form.</summary>
+    public bool ExactGelu { get; init; }
+
+    /// <summary>What else an imported <c>config.json</c> said and a later export says again: a JSON object of keys that do not change the computation; null for none.</summary>
+    public string? Carried { get; init; }
 }
 
 /// <summary>The recipe's <c>model:</c>: describes a decoder for a given vocabulary.</summary>

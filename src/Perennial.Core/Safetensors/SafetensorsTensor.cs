@@ -1,16 +1,21 @@
 namespace Perennial.Core.Safetensors;
 
+/// <summary>Makes the bytes of a tensor that begin at byte <paramref name="from"/>, as many as the destination holds. Asked in order; parts begin and end at whole elements.</summary>
+public delegate void SafetensorsFill(long from, Span<byte> destination);
+
 /// <summary>A tensor to be written: its description and where its bytes lie. The bytes stay the caller's and must not change or vanish while they are written.</summary>
 public sealed class SafetensorsTensor
 {
     private readonly nint pointer;
     private readonly ReadOnlyMemory<byte> memory;
+    private readonly SafetensorsFill? fill;
+    private byte[]? buffer;
 
-    private SafetensorsTensor(string name, SafetensorsType type, IReadOnlyList<long> shape, nint pointer, ReadOnlyMemory<byte> memory)
+    private SafetensorsTensor(string name, SafetensorsType type, IReadOnlyList<long> shape, nint pointer, ReadOnlyMemory<byte> memory, SafetensorsFill? fill = null)
     {
         ArgumentException.ThrowIfNullOrEmpty(name);
         if (name == SafetensorsHeader.MetadataKey) throw new ArgumentException($"'{name}' names the metadata, not a tensor", nameof(name));
-        (Name, Type, Shape, this.pointer, this.memory) = (name, type, shape, pointer, memory);
+        (Name, Type, Shape, this.pointer, this.memory, this.fill) = (name, type, shape, pointer, memory, fill);
         ByteLength = type.Bytes(shape) ?? throw new ArgumentException($"impossible shape [{string.Join(", ", shape)}]", nameof(shape));
     }
 
@@ -42,7 +47,25 @@ public sealed class SafetensorsTensor
         return tensor.ByteLength == bytes.Length ? tensor : throw new ArgumentException($"{type} [{string.Join(", ", shape)}] has {tensor.ByteLength} bytes, not {bytes.Length}", nameof(bytes));
     }
 
-    /// <summary>A part of the bytes.</summary>
-    internal unsafe ReadOnlySpan<byte> Part(long from, int length) =>
+    /// <summary>A tensor whose bytes are made while they are written, part after part: it never exists as a whole.</summary>
+    /// <exception cref="ArgumentException">The shape is impossible or the name is reserved.</exception>
+    public static SafetensorsTensor Made(string name, SafetensorsType type, IReadOnlyList<long> shape, SafetensorsFill fill)
+    {
+        ArgumentNullException.ThrowIfNull(fill);
+        return new SafetensorsTensor(name, type, shape, 0, default, fill);
+    }
+
+    /// <summary>A part of the bytes; valid until the next one is asked for.</summary>
+    internal ReadOnlySpan<byte> Part(long from, int length)
+    {
+        if (fill is null) return Lying(from, length);
+        if (buffer is null || buffer.Length < length) buffer = new byte[length];
+        var part = buffer.AsSpan(0, length);
+        fill(from, part);
+        if (from + length == ByteLength) buffer = null;
+        return part;
+    }
+
+    private unsafe ReadOnlySpan<byte> Lying(long from, int length) =>
         pointer != 0 ? new ReadOnlySpan<byte>((byte*)pointer + from, length) : memory.Span.Slice((int)from, length);
 }

@@ -29,12 +29,14 @@ public sealed record LoadedCheckpoint(string Folder, string? RunFolder, ILanguag
     {
         var (folder, run) = Find(path, notify);
         var config = ConfigJson.Read(folder);
+        if (!File.Exists(Path.Combine(folder, TokenizerFile))) throw PerennialException.Damaged($"{folder}: has no {TokenizerFile}; put the tokenizer there that the model was trained with");
         var tokenizer = TokenizerJson.Load(Path.Combine(folder, TokenizerFile));
         if (tokenizer.VocabularySize > config.Vocabulary)
         {
             throw PerennialException.Damaged(
                 $"{Path.Combine(folder, TokenizerFile)}: has {tokenizer.VocabularySize} tokens, but the model knows {config.Vocabulary}; put the tokenizer there that the model was trained with");
         }
+        WeightFiles.Check(folder, config);
         var model = new Decoder(config, precision);
         try
         {

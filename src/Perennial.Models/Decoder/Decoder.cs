@@ -6,7 +6,7 @@ namespace Perennial.Models;
 /// <summary>
 /// Llama, Qwen2 or GPT-2 by its <see cref="DecoderConfig"/>, for training and scoring. Forward and backward are written
 /// out by hand (see <see cref="FlatParameters"/> for how gradients reach the flat buffer); sizes that the kernels do not
-/// fit (a head's width not a multiple of 16, a width not of 8) are computed by <see cref="PlainDecoder"/>.
+/// fit (a head's width not a multiple of 16, a width not of 8) and exact GELU are computed by <see cref="PlainDecoder"/>.
 /// </summary>
 public sealed class Decoder : ILanguageModel
 {

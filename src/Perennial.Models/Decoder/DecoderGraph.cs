@@ -69,9 +69,9 @@ internal sealed unsafe class DecoderGraph<T> : IDecoderGraph
     /// <inheritdoc/>
     public Tensor ComputeWeights { get; }
 
-    /// <summary>Whether this graph's kernels, which work on eight numbers at a time, fit a configuration.</summary>
+    /// <summary>Whether this graph's kernels, which work on eight numbers at a time and know GELU in its tanh form, fit a configuration.</summary>
     public static bool Fits(DecoderConfig config) =>
-        config.Width % 8 == 0 && config.Intermediate % 8 == 0 && config.HeadWidth % ProductTile.Columns == 0;
+        !config.ExactGelu && config.Width % 8 == 0 && config.Intermediate % 8 == 0 && config.HeadWidth % ProductTile.Columns == 0;
 
     /// <inheritdoc/>
     public void ParametersChanged()

@@ -1,5 +1,3 @@
-using System.Text.Json;
-using System.Text.Json.Nodes;
 using Perennial.Core;
 using Perennial.Core.Safetensors;
 using Perennial.Tensors;
@@ -17,8 +15,6 @@ public static class WeightFiles
     /// <summary>The single file's name.</summary>
     public const string FileName = "model.safetensors";
 
-    private const string IndexName = "model.safetensors.index.json";
-
     /// <summary>Writes float32 weights; names and order are the layout's.</summary>
     public static void Write(FlatLayout layout, Tensor values, string folder)
     {
@@ -30,71 +26,96 @@ public static class WeightFiles
             new Dictionary<string, string>(StringComparer.Ordinal) { ["format"] = "pt" });
     }
 
-    /// <summary>Fills flat values from a folder, converting to float32.</summary>
-    /// <exception cref="PerennialException">Exit 2: no weights there. Exit 3: damaged, missing, surplus or misshapen tensors, by name.</exception>
+    /// <summary>Fills flat values from a folder, converting float16 and bfloat16 to float32.</summary>
+    /// <exception cref="PerennialException">Exit 3: no weights, damaged, missing, surplus or misshapen tensors, or another element type, by name.</exception>
     public static void Read(string folder, DecoderConfig config, FlatLayout layout, Tensor values)
     {
         ArgumentNullException.ThrowIfNull(config);
         ArgumentNullException.ThrowIfNull(layout);
+        using var _ = no_grad();
         var filled = new HashSet<string>(StringComparer.Ordinal);
-        foreach (var path in Files(folder))
+        var sources = WeightSources.Of(folder);
+        foreach (var path in sources)
         {
             using var file = SafetensorsFile.Open(path);
             foreach (var entry in file.Entries)
             {
-                var name = Canonical(entry.Name, config.Family, layout);
-                if (name is null)
+                if (Canonical(entry.Name, config, layout) is not { } name)
                 {
-                    if (IsIgnorable(entry.Name, config)) continue;
-                    throw PerennialException.Damaged($"{path}: tensor '{entry.Name}' has no place in this {config.Family} model");
+                    if (IsBuffer(entry.Name, config) || IsRepeatedHead(entry.Name, config)) continue;
+                    throw PerennialException.Damaged($"{path}: tensor '{entry.Name}' has no place in this {config.Family} model{(entry.Name == "lm_head.weight" ? "" : Hint(entry.Name))}");
                 }
-                var target = layout[name];
-                if (!entry.Shape.SequenceEqual(target.Shape))
-                    throw PerennialException.Damaged($"{path}: tensor '{entry.Name}' has shape [{string.Join(", ", entry.Shape)}], the model needs [{string.Join(", ", target.Shape)}]");
+                CheckEntry(path, entry, layout[name]);
                 if (!filled.Add(name)) throw PerennialException.Damaged($"{path}: tensor '{entry.Name}' fills '{name}' a second time");
-                using var _ = no_grad();
-                using var view = FlatParameters.View(values, target);
+                using var view = FlatParameters.View(values, layout[name]);
                 file.ReadInto(entry.Name, view);
             }
         }
         var missing = layout.Entries.Where(entry => !filled.Contains(entry.Name)).Select(entry => entry.Name).ToList();
         if (missing.Count > 0) throw PerennialException.Damaged($"{folder}: the weights lack {missing.Count} tensor(s): {string.Join(", ", missing.Take(4))}{(missing.Count > 4 ? ", …" : "")}");
+        if (config.TiedHead) CheckRepeatedHead(sources, config, layout, values);
     }
 
-    private static IReadOnlyList<string> Files(string folder)
+    /// <summary>
+    /// Looks at names, shapes and element types alone: whether a load would succeed, before memory for the model is taken.
+    /// A damaged config that asks for a gigantic model is caught here.
+    /// </summary>
+    /// <exception cref="PerennialException">Exit 3: the files cannot fill such a model.</exception>
+    public static void Check(string folder, DecoderConfig config)
     {
-        var single = Path.Combine(folder, FileName);
-        if (File.Exists(single)) return [single];
-        var index = Path.Combine(folder, IndexName);
-        if (!File.Exists(index)) throw PerennialException.Usage($"{folder}: holds neither {FileName} nor {IndexName}");
-        try
+        ArgumentNullException.ThrowIfNull(config);
+        var (tensors, elements) = (0L, 0L);
+        foreach (var path in WeightSources.Of(folder))
         {
-            var map = JsonNode.Parse(File.ReadAllBytes(index))?["weight_map"] as JsonObject ?? throw PerennialException.Damaged($"{index}: has no 'weight_map'");
-            var files = map.Select(entry => (string)entry.Value!).Distinct().Order(StringComparer.Ordinal).ToList();
-            foreach (var file in files)
-            {
-                if (Path.GetFileName(file) != file) throw PerennialException.Damaged($"{index}: '{file}' points outside the folder");
-                if (!File.Exists(Path.Combine(folder, file))) throw PerennialException.Damaged($"{index}: shard {file} is missing");
-            }
-            return [.. files.Select(file => Path.Combine(folder, file))];
+            using var file = SafetensorsFile.Open(path);
+            tensors += file.Entries.Count;
+            elements += file.Entries.Sum(entry => entry.Count);
         }
-        catch (Exception error) when (error is JsonException or InvalidOperationException)
+        // Every block has at least two norms: do not lay out a million blocks for a file with ten tensors.
+        if (config.Layers > tensors) throw PerennialException.Damaged($"{folder}: config.json names {config.Layers} layers, but the weights lack them: they have {tensors} tensors");
+        var needed = DecoderLayout.Of(config).Length;
+        if (needed > elements) throw PerennialException.Damaged($"{folder}: a tensor has shape or is missing other than config.json says: the model needs {needed} numbers, the weights lack {needed - elements} of them");
+    }
+
+    private static void CheckEntry(string path, SafetensorsEntry entry, FlatEntry target)
+    {
+        if (!entry.Shape.SequenceEqual(target.Shape))
+            throw PerennialException.Damaged($"{path}: tensor '{entry.Name}' has shape [{string.Join(", ", entry.Shape)}], the model needs [{string.Join(", ", target.Shape)}]");
+        if (entry.Type is not (SafetensorsType.F32 or SafetensorsType.F16 or SafetensorsType.BF16))
+            throw PerennialException.Damaged($"{path}: tensor '{entry.Name}' is {entry.Type}; only F32, F16 and BF16 weights are read without loss");
+    }
+
+    /// <summary>A tied model may repeat its embedding as the head; a head of its own would be lost in silence.</summary>
+    private static void CheckRepeatedHead(IReadOnlyList<string> sources, DecoderConfig config, FlatLayout layout, Tensor values)
+    {
+        foreach (var path in sources)
         {
-            throw PerennialException.Damaged($"{index}: is damaged: {error.Message.ReplaceLineEndings(" ")}", error);
+            using var file = SafetensorsFile.Open(path);
+            if (file.Header.Find(HeadName) is not { } entry) continue;
+            using var scope = NewDisposeScope();
+            var embedding = FlatParameters.View(values, layout[new DecoderNames(config).Embedding]);
+            CheckEntry(path, entry, layout[new DecoderNames(config).Embedding]);
+            if (!file.Read(HeadName, ScalarType.Float32).eq(embedding).all().item<bool>())
+                throw PerennialException.Damaged($"{path}: '{HeadName}' differs from the embedding, but config.json says 'tie_word_embeddings: true'; set it to false if the head is a tensor of its own");
         }
     }
+
+    private const string HeadName = "lm_head.weight";
 
     /// <summary>The layout's name of a tensor, whether or not the file spells the model's prefix.</summary>
-    private static string? Canonical(string name, ModelFamily family, FlatLayout layout)
+    private static string? Canonical(string name, DecoderConfig config, FlatLayout layout)
     {
         if (layout.Contains(name)) return name;
-        var prefix = family == ModelFamily.Gpt2 ? "transformer." : "model.";
+        var prefix = config.Family == ModelFamily.Gpt2 ? "transformer." : "model.";
         return layout.Contains(prefix + name) ? prefix + name : null;
     }
 
-    // GPT-2 files carry the causal mask as buffers, older Llama files the rotary frequencies, and tied models may repeat the head.
-    private static bool IsIgnorable(string name, DecoderConfig config) =>
-        (config.TiedHead && name == "lm_head.weight")
-        || (config.Family == ModelFamily.Gpt2 && (name.EndsWith(".attn.bias", StringComparison.Ordinal) || name.EndsWith(".attn.masked_bias", StringComparison.Ordinal)))
-        || name.EndsWith(".rotary_emb.inv_freq", StringComparison.Ordinal);
+    private static bool IsRepeatedHead(string name, DecoderConfig config) => config.TiedHead && name == HeadName;
+
+    // GPT-2 files carry the causal mask as buffers, older Llama files the rotary frequencies.
+    private static bool IsBuffer(string name, DecoderConfig config) => config.Family == ModelFamily.Gpt2
+        ? name.EndsWith(".attn.bias", StringComparison.Ordinal) || name.EndsWith(".attn.masked_bias", StringComparison.Ordinal)
+        : name.EndsWith(".rotary_emb.inv_freq", StringComparison.Ordinal);
+
+    private static string Hint(string name) => name.EndsWith(".bias", StringComparison.Ordinal) ? ": biases there are not supported" : "";
 }

@@ -108,7 +108,7 @@ public sealed class IncrementalDecoder : IDisposable
     }
 
     private Tensor FeedForward(Tensor x, int layer) => config.Family == ModelFamily.Gpt2
-        ? Linear(nn.functional.gelu(Linear(x, layer, Projection.Up), TorchSharp.Modules.GELU.Approximate.tanh), layer, Projection.Down)
+        ? Linear(nn.functional.gelu(Linear(x, layer, Projection.Up), config.ExactGelu ? TorchSharp.Modules.GELU.Approximate.none : TorchSharp.Modules.GELU.Approximate.tanh), layer, Projection.Down)
         : Linear(nn.functional.silu(Linear(x, layer, Projection.Gate)) * Linear(x, layer, Projection.Up), layer, Projection.Down);
 
     private Tensor Rotate(Tensor x, long time)

@@ -24,7 +24,7 @@ public static class SequenceScorer
         if (ids.Count > 0) scores[0] = float.NaN;
         var context = model.Config.Context;
         var scored = 1;
-        for (var start = 0; scored < ids.Count; start = Math.Max(1, Math.Min(start + Math.Max(1, context / 2), ids.Count - 1 - context + 1)))
+        for (var start = 0; scored < ids.Count; start = Math.Min(start + Math.Max(1, context / 2), ids.Count - 1 - context))
         {
             var end = Math.Min(start + context, ids.Count - 1);
             Window(model, ids, start, end, scored, scores);

@@ -111,7 +111,7 @@ public sealed class PlainDecoder : ILanguageModel
     private Tensor FeedForward(Tensor x, int layer)
     {
         if (Config.Family == ModelFamily.Gpt2)
-            return Linear(nn.functional.gelu(Linear(x, layer, Projection.Up), TorchSharp.Modules.GELU.Approximate.tanh), layer, Projection.Down);
+            return Linear(nn.functional.gelu(Linear(x, layer, Projection.Up), Config.ExactGelu ? TorchSharp.Modules.GELU.Approximate.none : TorchSharp.Modules.GELU.Approximate.tanh), layer, Projection.Down);
         return Linear(nn.functional.silu(Linear(x, layer, Projection.Gate)) * Linear(x, layer, Projection.Up), layer, Projection.Down);
     }
 

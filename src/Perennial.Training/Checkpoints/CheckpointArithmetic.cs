@@ -68,7 +68,7 @@ public static class CheckpointArithmetic
     private static (DecoderConfig Config, FlatLayout Layout, Tensor Values) Load(string folder, DecoderConfig? expected = null, string? other = null)
     {
         var config = ConfigJson.Read(folder);
-        if (expected is not null && config with { EndOfText = expected.EndOfText, InitializerRange = expected.InitializerRange } != expected)
+        if (expected is not null && config with { EndOfText = expected.EndOfText, InitializerRange = expected.InitializerRange, Carried = expected.Carried } != expected)
             throw PerennialException.Usage($"{folder}: is another architecture than {other}");
         var layout = DecoderLayout.Of(config);
         var values = zeros(layout.Length, ScalarType.Float32);

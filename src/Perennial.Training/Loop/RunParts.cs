@@ -2,7 +2,6 @@ using Perennial.Data;
 using Perennial.Data.Preparation;
 using Perennial.Data.Streams;
 using Perennial.Models;
-using Perennial.Models.HuggingFace;
 using Perennial.Objectives;
 using Perennial.Optimization;
 using Perennial.Tensors;
@@ -30,8 +29,7 @@ public sealed class RunParts : IDisposable
         if (architecture.InitialCheckpoint is { } folder)
         {
             var decoder = new Decoder(Config, precision, execution);
-            WeightFiles.Read(folder, Config, decoder.Parameters.Layout, decoder.Parameters.Values);
-            decoder.ParametersChanged();
+            InitialWeights.Load(folder, decoder, data.Tokenizer);
             Model = decoder;
         }
         else

@@ -1,0 +1,132 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Perennial.Core;
+using Perennial.Core.Safetensors;
+
+namespace Perennial.Models.HuggingFace;
+
+/// <summary>How <see cref="FolderConversion"/> writes.</summary>
+public sealed record ConversionOptions
+{
+    /// <summary>New type of float weights (F32, F16 or BF16); null keeps each tensor's own.</summary>
+    public SafetensorsType? Type { get; init; }
+
+    /// <summary>Most bytes of tensors in one file; null for a single file. A larger tensor gets a file of its own.</summary>
+    public long? ShardBytes { get; init; }
+}
+
+/// <summary>
+/// Writes a Hugging Face folder anew: sharded or in one file, with another element type. Tensors stream from the mapped
+/// source through a buffer of a mebibyte, so the model's size does not matter. Names and every other file stay as they are;
+/// training state is left behind.
+/// </summary>
+public static class FolderConversion
+{
+    private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true };
+
+    /// <summary>Converts a folder.</summary>
+    /// <param name="source">A folder whose config Perennial reads.</param>
+    /// <param name="target">A new folder; it appears when everything in it is on the disk.</param>
+    /// <param name="options">How.</param>
+    /// <returns>The weight files written.</returns>
+    /// <exception cref="PerennialException">Exit 2: the target exists. Exit 3: the source is damaged, or the new type's range is too small for a weight.</exception>
+    public static IReadOnlyList<string> Convert(string source, string target, ConversionOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        if (Directory.Exists(target) && Directory.EnumerateFileSystemEntries(target).Any()) throw PerennialException.Usage($"{target}: exists already; choose another --out");
+        WeightFiles.Check(source, ConfigJson.Read(source));
+        var temporary = Path.TrimEndingDirectorySeparator(Path.GetFullPath(target)) + AtomicFile.TemporarySuffix;
+        if (Directory.Exists(temporary)) Directory.Delete(temporary, recursive: true);
+        Directory.CreateDirectory(temporary);
+        try
+        {
+            var files = WriteWeights(source, temporary, options);
+            CopyOthers(source, temporary, options);
+            if (Directory.Exists(target)) Directory.Delete(target);
+            Directory.Move(temporary, target);
+            return files;
+        }
+        catch
+        {
+            Directory.Delete(temporary, recursive: true);
+            throw;
+        }
+    }
+
+    private static IReadOnlyList<string> WriteWeights(string source, string target, ConversionOptions options)
+    {
+        var files = new List<SafetensorsFile>();
+        try
+        {
+            foreach (var path in WeightSources.Of(source)) files.Add(SafetensorsFile.Open(path));
+            var tensors = files.SelectMany(file => file.Entries.Select(entry => Tensor(file, entry, options.Type))).ToList();
+            if (tensors.GroupBy(tensor => tensor.Name, StringComparer.Ordinal).FirstOrDefault(group => group.Count() > 1) is { } twice)
+                throw PerennialException.Damaged($"{source}: tensor '{twice.Key}' stands in two files");
+            var shards = Shards(tensors, options.ShardBytes);
+            var metadata = new Dictionary<string, string>(StringComparer.Ordinal) { ["format"] = "pt" };
+            var names = shards.Select((_, i) => shards.Count == 1 ? WeightFiles.FileName : $"model-{i + 1:D5}-of-{shards.Count:D5}.safetensors").ToList();
+            for (var i = 0; i < shards.Count; i++) SafetensorsWriter.Write(Path.Combine(target, names[i]), shards[i], metadata);
+            if (shards.Count > 1) WriteIndex(target, shards, names);
+            return names;
+        }
+        finally
+        {
+            foreach (var file in files) file.Dispose();
+        }
+    }
+
+    private static SafetensorsTensor Tensor(SafetensorsFile file, SafetensorsEntry entry, SafetensorsType? wanted)
+    {
+        if (wanted is not { } type || type == entry.Type || !FloatConversion.IsWeight(entry.Type)) return SafetensorsTensor.At(entry.Name, entry.Type, entry.Shape, file.Pointer(entry));
+        int size = entry.Type.Size(), newSize = type.Size();
+        return SafetensorsTensor.Made(entry.Name, type, entry.Shape, (from, destination) =>
+        {
+            var lost = FloatConversion.Convert(file.Bytes(entry, from / newSize * size, destination.Length / newSize * size), entry.Type, destination, type);
+            if (lost > 0) throw PerennialException.Damaged($"{file.Path}: tensor '{entry.Name}' has numbers beyond the range of {type}; take BF16, whose range is that of float32");
+        });
+    }
+
+    private static List<List<SafetensorsTensor>> Shards(List<SafetensorsTensor> tensors, long? limit)
+    {
+        var shards = new List<List<SafetensorsTensor>> { new() };
+        var bytes = 0L;
+        foreach (var tensor in tensors)
+        {
+            if (bytes + tensor.ByteLength > limit && shards[^1].Count > 0)
+            {
+                shards.Add([]);
+                bytes = 0;
+            }
+            shards[^1].Add(tensor);
+            bytes += tensor.ByteLength;
+        }
+        return shards;
+    }
+
+    private static void WriteIndex(string target, List<List<SafetensorsTensor>> shards, List<string> names)
+    {
+        var map = new JsonObject();
+        foreach (var (tensor, file) in shards.SelectMany((shard, i) => shard.Select(tensor => (tensor.Name, names[i]))).OrderBy(pair => pair.Name, StringComparer.Ordinal)) map[tensor] = file;
+        var index = new JsonObject { ["metadata"] = new JsonObject { ["total_size"] = shards.Sum(shard => shard.Sum(tensor => tensor.ByteLength)) }, ["weight_map"] = map };
+        AtomicFile.WriteText(Path.Combine(target, WeightSources.IndexName), index.ToJsonString(Indented) + "\n");
+    }
+
+    private static void CopyOthers(string source, string target, ConversionOptions options)
+    {
+        foreach (var path in Directory.GetFiles(source))
+        {
+            var name = Path.GetFileName(path);
+            // The manifest vouches for the old files; weights were written above.
+            if (name.EndsWith(".safetensors", StringComparison.Ordinal) || name is WeightSources.IndexName or "manifest.json" || name.EndsWith(AtomicFile.TemporarySuffix, StringComparison.Ordinal)) continue;
+            if (name == ConfigJson.FileName && options.Type is { } type)
+            {
+                var json = JsonNode.Parse(File.ReadAllBytes(path))!.AsObject();
+                json.Remove("dtype");
+                json["torch_dtype"] = type switch { SafetensorsType.F16 => "float16", SafetensorsType.BF16 => "bfloat16", _ => "float32" };
+                AtomicFile.WriteText(Path.Combine(target, name), json.ToJsonString(Indented) + "\n");
+            }
+            else
+                AtomicFile.Write(Path.Combine(target, name), stream => { using var original = File.OpenRead(path); original.CopyTo(stream); });
+        }
+    }
+}

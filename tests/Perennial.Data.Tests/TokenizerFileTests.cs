@@ -63,6 +63,32 @@ public class TokenizerFileTests
     }
 
     [Fact]
+    public void Without_a_named_end_of_text_the_caller_s_is_taken()
+    {
+        var json = Small();
+        json["added_tokens"] = new JsonArray();
+        using var folder = new TemporaryFolder();
+        var path = folder.Write("tokenizer.json", json.ToJsonString());
+        Assert.Equal(7, TokenizerJson.Load(path, () => 7).EndOfText);
+        Assert.Throws<PerennialException>(() => TokenizerJson.Load(path));
+    }
+
+    [Fact]
+    public void A_vocabulary_without_some_byte_encodes_texts_without_it()
+    {
+        var json = Small();
+        json["model"]!["vocab"]!.AsObject().Remove("!");
+        var tokenizer = Load(json);
+        Assert.Equal([258, 110], Encode(tokenizer, " then"));
+        foreach (var text in new[] { "!", " the!n" })
+        {
+            var thrown = Assert.Throws<PerennialException>(() => Encode(tokenizer, text));
+            Assert.Equal(ExitCode.Damaged, thrown.Code);
+            Assert.Contains("0x21", thrown.Message, StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
     public void Ignoring_merges_takes_whole_pieces_first()
     {
         var json = Small();

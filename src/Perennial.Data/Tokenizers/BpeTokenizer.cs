@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.IO.Hashing;
 using System.Runtime.InteropServices;
 using System.Text;
+using Perennial.Core;
 
 namespace Perennial.Data.Tokenizers;
 
@@ -16,7 +17,8 @@ public sealed record SpecialToken(int Id, string Content, bool Control = true);
 
 /// <summary>
 /// Byte-level BPE (Sennrich et al. 2016; Radford et al. 2019): pieces of bytes are merged by rank, lowest first. Exact on
-/// arbitrary bytes: every byte has an id, so encoding never fails and decoding gives the same bytes. Thread-safe.
+/// arbitrary bytes: where every byte has an id (always, but in small tokenizers made elsewhere), encoding never fails, and
+/// decoding gives the same bytes. Thread-safe.
 /// </summary>
 public sealed class BpeTokenizer : ITokenizer
 {
@@ -29,6 +31,7 @@ public sealed class BpeTokenizer : ITokenizer
     private readonly Dictionary<string, int>? wholePieces;
     private readonly ConcurrentDictionary<string, int[]> cache = new(StringComparer.Ordinal);
     private readonly AddedWords? addedWords;
+    private readonly bool isComplete;
     private int cached;
 
     /// <summary>Makes a tokenizer.</summary>
@@ -38,7 +41,6 @@ public sealed class BpeTokenizer : ITokenizer
     /// <param name="endOfText">Id written between documents.</param>
     /// <param name="pattern">Pattern of the pre-tokenizer.</param>
     /// <param name="ignoreMerges">Whether a piece that is a token is that token, whatever the merges say (Llama 3).</param>
-    /// <exception cref="ArgumentException">A byte has no id.</exception>
     public BpeTokenizer(byte[]?[] tokens, IReadOnlyList<(int Left, int Right, int Merged)> merges, IReadOnlyList<SpecialToken> special, int endOfText, string pattern, bool ignoreMerges = false)
     {
         ArgumentNullException.ThrowIfNull(tokens);
@@ -56,7 +58,7 @@ public sealed class BpeTokenizer : ITokenizer
         {
             if (tokens[id] is { Length: 1 } single) byteIds[single[0]] = id;
         }
-        if (Array.IndexOf(byteIds, -1) is >= 0 and var missing) throw new ArgumentException($"byte 0x{missing:x2} has no token");
+        isComplete = !byteIds.Contains(-1);
         this.merges = new(merges.Count);
         for (var rank = 0; rank < merges.Count; rank++) this.merges.TryAdd(Pair(merges[rank].Left, merges[rank].Right), (rank, merges[rank].Merged));
         if (ignoreMerges)
@@ -152,8 +154,18 @@ public sealed class BpeTokenizer : ITokenizer
     private int[] Merge(ReadOnlySpan<byte> piece)
     {
         if (wholePieces is not null && wholePieces.TryGetValue(Encoding.Latin1.GetString(piece), out var whole)) return [whole];
+        if (!isComplete) RequireIds(piece);
         if (piece.Length == 1) return [byteIds[piece[0]]];
         return piece.Length <= 512 ? MergeShort(piece) : MergeLong(piece);
+    }
+
+    /// <summary>A vocabulary from elsewhere may lack bytes that its training text lacked. Hugging Face's library drops them from the text in silence; here that is an error.</summary>
+    private void RequireIds(ReadOnlySpan<byte> piece)
+    {
+        foreach (var value in piece)
+        {
+            if (byteIds[value] < 0) throw PerennialException.Damaged($"the tokenizer has no token for byte 0x{value:x2}, which the text holds; take one that was trained with all 256 bytes in its alphabet");
+        }
     }
 
     private int[] MergeShort(ReadOnlySpan<byte> piece)

@@ -14,8 +14,10 @@ public static class TokenizerJson
     private static readonly JsonSerializerOptions Written = new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <summary>Reads a <c>tokenizer.json</c>, or the one inside a folder.</summary>
+    /// <param name="path">The file or its folder.</param>
+    /// <param name="endOfText">Asked for the end-of-text id when the files name none; null refuses such files.</param>
     /// <exception cref="PerennialException">Exit 2: no such file. Exit 3: damaged, or not byte-level BPE.</exception>
-    public static BpeTokenizer Load(string path)
+    public static BpeTokenizer Load(string path, Func<int>? endOfText = null)
     {
         ArgumentNullException.ThrowIfNull(path);
         var file = Directory.Exists(path) ? Path.Combine(path, FileName) : path;
@@ -24,7 +26,7 @@ public static class TokenizerJson
         {
             var bytes = File.ReadAllBytes(file);
             using var json = JsonDocument.Parse(bytes);
-            return TokenizerJsonReader.Read(json.RootElement, file, TokenizerFiles.Of(file, bytes));
+            return TokenizerJsonReader.Read(json.RootElement, file, TokenizerFiles.Of(file, bytes), endOfText);
         }
         catch (Exception error) when (error is JsonException or InvalidOperationException or FormatException or ArgumentException or KeyNotFoundException)
         {

@@ -11,7 +11,7 @@ internal static class TokenizerJsonReader
     // In the order of preference: the first ones separate documents, the last ones end an answer.
     private static readonly string[] EndNames = ["<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>", "<|eos|>", "<|eot_id|>", "<|im_end|>"];
 
-    public static BpeTokenizer Read(JsonElement json, string file, TokenizerFiles files)
+    public static BpeTokenizer Read(JsonElement json, string file, TokenizerFiles files, Func<int>? endOfText)
     {
         if (json.ValueKind != JsonValueKind.Object) throw Refuse(file, "is not a JSON object");
         if (Member(json, "model") is not { ValueKind: JsonValueKind.Object } model) throw Refuse(file, "has no 'model'");
@@ -33,7 +33,7 @@ internal static class TokenizerJsonReader
             if (tokens[id] is not null) throw Refuse(file, $"two tokens have the id {id}");
             tokens[id] = ByteAlphabet.ToBytes(text) ?? throw Refuse(file, $"token '{text}' is not byte-level");
         }
-        var end = EndOfText(special, files) ?? throw Refuse(file, "has no end-of-text token among 'added_tokens'");
+        var end = EndOfText(special, files) ?? endOfText?.Invoke() ?? throw Refuse(file, "has no end-of-text token among 'added_tokens'");
         return new BpeTokenizer(tokens, Merges(model, ids, file), special, end, pattern, Flag(model, "ignore_merges")) { Files = files };
     }
 

@@ -30,7 +30,7 @@ public sealed record LoadedCheckpoint(string Folder, string? RunFolder, ILanguag
         var (folder, run) = Find(path, notify);
         var config = ConfigJson.Read(folder);
         if (!File.Exists(Path.Combine(folder, TokenizerFile))) throw PerennialException.Damaged($"{folder}: has no {TokenizerFile}; put the tokenizer there that the model was trained with");
-        var tokenizer = TokenizerJson.Load(Path.Combine(folder, TokenizerFile));
+        var tokenizer = TokenizerJson.Load(Path.Combine(folder, TokenizerFile), () => EndOfText(folder, config, notify));
         if (tokenizer.VocabularySize > config.Vocabulary)
         {
             throw PerennialException.Damaged(
@@ -57,6 +57,14 @@ public sealed record LoadedCheckpoint(string Folder, string? RunFolder, ILanguag
 
     /// <inheritdoc/>
     public void Dispose() => Model.Dispose();
+
+    /// <summary>For a tokenizer that names no end of text: the model's own, or id 0, which is told.</summary>
+    private static int EndOfText(string folder, DecoderConfig config, Action<string> notify)
+    {
+        if (config.EndOfText is { } end && end >= 0 && end < config.Vocabulary) return end;
+        notify($"{folder}: neither {TokenizerFile} nor {ConfigJson.FileName} names an end-of-text token; id 0 stands for it");
+        return 0;
+    }
 
     private static (string Folder, string? Run) Find(string path, Action<string> notify)
     {

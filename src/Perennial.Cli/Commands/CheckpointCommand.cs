@@ -45,8 +45,8 @@ internal static class CheckpointCommand
 
     private static Command Verify(CommandContext context)
     {
-        var path = PathArgument();
-        return new Command("verify", "Check every file against the manifest, and that the weights fill the model exactly once.") { path }.Does(parsed =>
+        var (path, json) = (PathArgument(), CommandExtensions.Json());
+        return new Command("verify", "Check every file against the manifest, and that the weights fill the model exactly once.") { path, json }.Does(parsed =>
         {
             var given = parsed.GetRequiredValue(path);
             var entries = new CheckpointStore(Path.Combine(given, "checkpoints")).List();
@@ -58,7 +58,8 @@ internal static class CheckpointCommand
                 var problem = File.Exists(Path.Combine(entry.Folder, CheckpointManifest.FileName)) || entries.Count > 1 ? CheckpointStore.Problem(entry) : null;
                 problem ??= LoadProblem(entry.Folder);
                 if (problem is not null) damaged++;
-                context.Out.WriteLine($"{entry.Folder}: {problem ?? "whole"}");
+                if (parsed.GetValue(json)) context.Out.WriteJson(new JsonObject { ["event"] = "checkpoint", ["folder"] = entry.Folder, ["whole"] = problem is null, ["problem"] = problem });
+                else context.Out.WriteLine($"{entry.Folder}: {problem ?? "whole"}");
             }
             return damaged == 0 ? ExitCode.Done : ExitCode.Damaged;
         });
@@ -104,7 +105,8 @@ internal static class CheckpointCommand
         var rule = new Option<string>("--weights") { Description = "uniform, ema, ema-normalized or linear.", DefaultValueFactory = _ => "uniform" };
         var alpha = new Option<double>("--alpha") { Description = "α of the exponential rules.", DefaultValueFactory = _ => 0.2 };
         var last = new Option<int?>("--last") { Description = "Only the newest so many." };
-        return new Command("average", "Average checkpoints in float32 into a new model.") { paths, target, rule, alpha, last }.Does(parsed =>
+        var json = CommandExtensions.Json();
+        return new Command("average", "Average checkpoints in float32 into a new model.") { paths, target, rule, alpha, last, json }.Does(parsed =>
         {
             var words = OptionNames.EnumWords(typeof(AverageRule));
             if (!words.TryGetValue(parsed.GetRequiredValue(rule), out var chosen)) throw PerennialException.Usage($"--weights: unknown rule '{parsed.GetValue(rule)}'{Nearest.Hint(parsed.GetRequiredValue(rule), [.. words.Keys])}");
@@ -117,7 +119,8 @@ internal static class CheckpointCommand
             if (folders.Count == 0) throw PerennialException.Damaged($"{given[0]}: no checkpoint is whole");
             TorchRuntime.Initialize();
             CheckpointArithmetic.Average(folders, AverageWeights.Of((AverageRule)chosen, folders.Count, parsed.GetValue(alpha)), parsed.GetRequiredValue(target));
-            context.Out.WriteLine($"average of {folders.Count} checkpoints written to {parsed.GetValue(target)}");
+            if (parsed.GetValue(json)) context.Out.WriteJson(new JsonObject { ["event"] = "average", ["checkpoints"] = new JsonArray([.. folders.Select(folder => (JsonNode)folder)]), ["folder"] = parsed.GetValue(target) });
+            else context.Out.WriteLine($"average of {folders.Count} checkpoints written to {parsed.GetValue(target)}");
             return ExitCode.Done;
         });
     }

@@ -44,7 +44,7 @@ internal static class GenerateCommand
 
     private static ExitCode Whole(CommandContext context, LoadedCheckpoint model, List<int> start, GenerationOptions options, string prompt)
     {
-        var ids = Generator.Generate(model.Model, start, options).TakeWhile(_ => !context.Cancellation.IsCancellationRequested).ToArray();
+        var ids = Generator.Generate(model.Model, start, options).ToArray();
         context.Out.WriteJson(new JsonObject
         {
             ["event"] = "generation", ["prompt"] = prompt, ["text"] = Encoding.UTF8.GetString(model.Tokenizer.Decode(ids)),
@@ -61,7 +61,6 @@ internal static class GenerateCommand
         context.Out.Write(prompt);
         foreach (var id in Generator.Generate(model.Model, start, options))
         {
-            if (context.Cancellation.IsCancellationRequested) break;
             var count = decoder.GetChars(model.Tokenizer.Decode([id]), characters, flush: false);
             context.Out.Write(characters.AsSpan(0, count));
             context.Out.Flush();

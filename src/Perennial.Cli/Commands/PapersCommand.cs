@@ -21,19 +21,40 @@ internal static class PapersCommand
 
     private static PaperCatalog Catalog(CommandContext context) => new(PaperCatalog.Find(Directory.GetCurrentDirectory()), new RecipeBinder(context.Components));
 
-    private static Command List(CommandContext context) => new Command("list", "All papers, what is built of each, and the last verdict.").Does(_ =>
+    private static Command List(CommandContext context)
     {
-        context.Out.Write(CatalogText.List(Catalog(context), Runs));
-        return ExitCode.Done;
-    });
+        var json = CommandExtensions.Json();
+        return new Command("list", "All papers, what is built of each, and the last verdict.") { json }.Does(parsed =>
+        {
+            var catalog = Catalog(context);
+            if (!parsed.GetValue(json)) context.Out.Write(CatalogText.List(catalog, Runs));
+            else foreach (var entry in catalog.Entries) context.Out.WriteJson(ToJson(catalog, entry));
+            return ExitCode.Done;
+        });
+    }
+
+    private static JsonObject ToJson(PaperCatalog catalog, CatalogEntry entry) => new()
+    {
+        ["event"] = "paper", ["number"] = entry.Number, ["title"] = entry.Title, ["year"] = entry.Year, ["status"] = entry.Status.ToString().ToLowerInvariant(),
+        ["verdict"] = catalog.Last(entry, Runs)?.Result.Verdict,
+    };
 
     private static Command Show(CommandContext context)
     {
-        var wanted = Wanted();
-        return new Command("show", "A paper's claim, arms, budget and last result.") { wanted }.Does(parsed =>
+        var (wanted, json) = (Wanted(), CommandExtensions.Json());
+        return new Command("show", "A paper's claim, arms, budget and last result.") { wanted, json }.Does(parsed =>
         {
             var catalog = Catalog(context);
-            context.Out.Write(CatalogText.Show(catalog, catalog.Entry(parsed.GetRequiredValue(wanted)), Runs));
+            var entry = catalog.Entry(parsed.GetRequiredValue(wanted));
+            if (parsed.GetValue(json))
+            {
+                var line = ToJson(catalog, entry);
+                line["claim"] = catalog.IsBuilt(entry) ? ExperimentText.OneLine(catalog.Load(entry).Claim) : null;
+                line["result"] = catalog.Last(entry, Runs) is { } last ? JsonSerializer.SerializeToNode(last.Result, ResultFile.Json) : null;
+                context.Out.WriteJson(line);
+            }
+            else
+                context.Out.Write(CatalogText.Show(catalog, entry, Runs));
             return ExitCode.Done;
         });
     }

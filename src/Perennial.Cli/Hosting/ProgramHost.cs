@@ -17,6 +17,9 @@ public sealed record CommandContext(ComponentRegistry Components, TextWriter Out
 /// <summary>Parses, calls, and turns every error into one line and an exit code.</summary>
 public static class ProgramHost
 {
+    /// <summary>Commands that hear an interruption themselves, to save what they have; all others just end.</summary>
+    private static readonly string[] Saving = ["train", "verify-resume", "papers", "data"];
+
     /// <summary>Runs a command line.</summary>
     /// <returns>The exit code of the design, section 5.</returns>
     public static int Run(string[] args, TextWriter output, TextWriter error)
@@ -27,12 +30,20 @@ public static class ProgramHost
             // The first signal saves and leaves; a second one is left to the system, which ends the process.
             if (interrupted.IsCancellationRequested) return;
             signal.Cancel = true;
-            error.WriteLine("interrupted: finishing the step and saving (press again to stop at once)");
+            if (!Saving.Contains(args.FirstOrDefault())) Environment.Exit((int)ExitCode.Interrupted);
+            error.WriteLine("interrupted: stopping at the next safe point (press again to stop at once)");
             interrupted.Cancel();
         }
         using var sigint = PosixSignalRegistration.Create(PosixSignal.SIGINT, OnSignal);
         using var sigterm = PosixSignalRegistration.Create(PosixSignal.SIGTERM, OnSignal);
-        return Run(args, new CommandContext(ComponentRegistry.ScanHouse(), output, error, interrupted.Token));
+        try
+        {
+            return Run(args, new CommandContext(ComponentRegistry.ScanHouse(), output, error, interrupted.Token));
+        }
+        catch (Exception thrown)
+        {
+            return Report(thrown, error);
+        }
     }
 
     /// <summary>Runs a command line with a given context.</summary>
@@ -44,15 +55,24 @@ public static class ProgramHost
             var parsed = RootCommandFactory.Create(context).Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
             if (parsed.Errors.Count > 0)
             {
-                context.Error.WriteLine($"{string.Join(' ', parsed.Errors.Select(problem => problem.Message).Distinct()).ReplaceLineEndings(" ")} See: perennial {CommandPath(parsed)}--help");
+                context.Error.WriteLine($"{string.Join(' ', parsed.Errors.Select(problem => problem.Message).Distinct()).ReplaceLineEndings(" ")}{Suggestion(parsed)} See: perennial {CommandPath(parsed)}--help");
                 return (int)ExitCode.Usage;
             }
             return parsed.Invoke(new InvocationConfiguration { Output = context.Out, Error = context.Error, EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null });
         }
         catch (Exception thrown)
         {
-            return Report(thrown, context);
+            return Report(thrown, context.Error);
         }
+    }
+
+    /// <summary>What a mistyped command or option was probably meant to be.</summary>
+    private static string Suggestion(ParseResult parsed)
+    {
+        var command = parsed.CommandResult.Command;
+        var known = command.Subcommands.Select(one => one.Name).Concat(command.Options.Where(option => !option.Hidden).Select(option => option.Name)).ToList();
+        var near = parsed.UnmatchedTokens.Select(token => Nearest.To(token.Split('=')[0], known)).FirstOrDefault(word => word is not null);
+        return near is null ? "" : $" Did you mean '{near}'?";
     }
 
     private static string CommandPath(ParseResult parsed)
@@ -65,23 +85,32 @@ public static class ProgramHost
         return names.Count == 0 ? "" : string.Join(' ', names) + " ";
     }
 
-    private static int Report(Exception thrown, CommandContext context)
+    private static int Report(Exception thrown, TextWriter error)
     {
-        if (Environment.GetEnvironmentVariable("PERENNIAL_TRACE") == "1") context.Error.WriteLine(thrown);
+        if (Environment.GetEnvironmentVariable("PERENNIAL_TRACE") == "1") error.WriteLine(thrown);
         switch (thrown)
         {
             case PerennialException known:
-                context.Error.WriteLine(known.Message.ReplaceLineEndings(" "));
+                error.WriteLine(known.Message.ReplaceLineEndings(" "));
                 return (int)known.Code;
             case OperationCanceledException:
-                context.Error.WriteLine("interrupted before training began; nothing was changed");
+                error.WriteLine("interrupted; nothing half-written was left");
                 return (int)ExitCode.Interrupted;
             case IOException or UnauthorizedAccessException:
-                context.Error.WriteLine($"cannot read or write: {thrown.Message.ReplaceLineEndings(" ")}");
+                error.WriteLine($"cannot read or write: {thrown.Message.ReplaceLineEndings(" ")} {Cure(thrown)}");
                 return (int)ExitCode.Failed;
             default:
-                context.Error.WriteLine($"unexpected error: {thrown.GetType().Name}: {thrown.Message.ReplaceLineEndings(" ")} (set PERENNIAL_TRACE=1 to see where; please report it)");
+                error.WriteLine($"unexpected error: {thrown.GetType().Name}: {thrown.Message.ReplaceLineEndings(" ")} (set PERENNIAL_TRACE=1 to see where; please report it)");
                 return (int)ExitCode.Failed;
         }
     }
+
+    private static string Cure(Exception thrown) => thrown switch
+    {
+        UnauthorizedAccessException => "(give this user the right to write there, or name another folder)",
+        // ENOSPC and Windows' ERROR_DISK_FULL and ERROR_HANDLE_DISK_FULL.
+        IOException { HResult: 28 or unchecked((int)0x80070070) or unchecked((int)0x80070027) } => "(free some space there, or name a folder on another disk, and run the same command again)",
+        FileNotFoundException or DirectoryNotFoundException => "(check the path)",
+        _ => "(check that the path exists and can be used by this user)",
+    };
 }

@@ -91,8 +91,7 @@ public sealed class RecipeBinder(ComponentRegistry components)
         foreach (var entry in mapping.Entries.Where(entry => entry.Key != skip))
         {
             var property = properties[entry.Key];
-            var mayBeNull = Nullable.GetUnderlyingType(property.PropertyType) is not null || (!property.PropertyType.IsValueType && NullabilityOf(property) == NullabilityState.Nullable);
-            if (mayBeNull && entry.Value is RecipeScalar { Text: null })
+            if (MayBeNull(property) && entry.Value is RecipeScalar { Text: null })
             {
                 property.SetValue(record, null);
                 continue;
@@ -112,9 +111,11 @@ public sealed class RecipeBinder(ComponentRegistry components)
         return record;
     }
 
-    private static NullabilityState NullabilityOf(PropertyInfo property)
+    /// <summary>Whether a key may be written without a value.</summary>
+    internal static bool MayBeNull(PropertyInfo property)
     {
-        lock (Nullability) return Nullability.Create(property).WriteState;
+        if (property.PropertyType.IsValueType) return Nullable.GetUnderlyingType(property.PropertyType) is not null;
+        lock (Nullability) return Nullability.Create(property).WriteState == NullabilityState.Nullable;
     }
 
     private static object NewRecord(Type type)
@@ -131,13 +132,19 @@ public sealed class RecipeBinder(ComponentRegistry components)
     {
         foreach (var rule in property.GetCustomAttributes<ValidationAttribute>())
         {
-            var tested = value switch { Count count => count.Value, RunLength length => length.Amount, _ => value };
-            var valid = rule is RangeAttribute range && tested is IConvertible number and not string
-                ? InRange(range, number)
-                : rule.IsValid(tested);
-            if (!valid) throw entry.Value.Error($"'{entry.Key}' {Wording(rule, entry.Value)}");
+            if (!Holds(rule, value)) throw entry.Value.Error($"'{entry.Key}' {Wording(rule, entry.Value)}");
         }
     }
+
+    private static bool Holds(ValidationAttribute rule, object? value) => (rule, value) switch
+    {
+        // A range on a list is a range of each of its items.
+        (RangeAttribute, IList list) => list.Cast<object?>().All(item => Holds(rule, item)),
+        (RangeAttribute range, Count count) => InRange(range, count.Value),
+        (RangeAttribute range, RunLength length) => InRange(range, length.Amount),
+        (RangeAttribute range, IConvertible number) when number is not string => InRange(range, number),
+        _ => rule.IsValid(value),
+    };
 
     private static bool InRange(RangeAttribute range, IConvertible value)
     {

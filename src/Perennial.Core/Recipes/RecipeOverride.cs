@@ -65,7 +65,7 @@ public static class RecipeOverride
             default:
                 // A bare word where a component is chosen (optimizer: adamw) grows into { kind: adamw, key: value }.
                 if (node is RecipeScalar { Text: not null } word)
-                    return new RecipeMapping(word.Location, [new RecipeEntry("kind", word.Location, word), new RecipeEntry(key, located, Replace(null, path, depth + 1, value, located))]);
+                    return new RecipeMapping(located, [new RecipeEntry("kind", word.Location, word), new RecipeEntry(key, located, Replace(null, path, depth + 1, value, located))]);
                 throw PerennialException.Usage($"{located}: '{string.Join('.', path[..depth])}' is a single value and has no key '{key}'");
         }
     }

@@ -64,13 +64,25 @@ public sealed class RecipeSchema(ComponentRegistry components)
             if (Help(property) is { Length: > 0 } help) schema["description"] = help;
             if (property.GetCustomAttribute<RangeAttribute>() is { } range) AddRange(schema, range);
             if (property.GetCustomAttribute<MinLengthAttribute>() is { } length) schema["minItems"] = length.Length;
-            properties[OptionNames.ToKey(property.Name)] = schema;
-            if (property.IsDefined(typeof(RequiredMemberAttribute)) && property.Name != "Schedule") required.Add(OptionNames.ToKey(property.Name));
+            properties[OptionNames.ToKey(property.Name)] = RecipeBinder.MayBeNull(property) ? OrNull(schema) : schema;
+            if (property.IsDefined(typeof(RequiredMemberAttribute))) required.Add(OptionNames.ToKey(property.Name));
         }
         var record = new JsonObject { ["type"] = "object", ["additionalProperties"] = false, ["properties"] = properties };
         if (required.Count > 0) record["required"] = required;
         if (kind is null && DocsOf(type.Assembly).Summary(type) is { Length: > 0 } summary) record["description"] = summary;
         return record;
+    }
+
+    /// <summary>The description stays outside, where editors look for it.</summary>
+    private static JsonObject OrNull(JsonObject schema)
+    {
+        var choice = new JsonObject { ["anyOf"] = new JsonArray(schema, new JsonObject { ["type"] = "null" }) };
+        if (schema["description"] is { } help)
+        {
+            schema.Remove("description");
+            choice["description"] = help;
+        }
+        return choice;
     }
 
     private static void AddRange(JsonObject schema, RangeAttribute range)

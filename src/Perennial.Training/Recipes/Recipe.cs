@@ -28,7 +28,7 @@ public sealed record Recipe
     public ComponentSpec<IOptimizer> Optimizer { get; init; } = new("adamw", typeof(AdamW), new AdamWOptions());
 
     /// <summary>The learning rate's shape over the run.</summary>
-    public required ComponentSpec<ISchedule> Schedule { get; init; }
+    public ComponentSpec<ISchedule> Schedule { get; init; } = new("wsd", typeof(WsdSchedule), new WsdScheduleOptions());
 
     /// <summary>How much, how many at once, how precisely.</summary>
     public TrainingOptions Training { get; init; } = new();

@@ -31,11 +31,8 @@ public sealed class RecipeLoader(ComponentRegistry components)
     {
         ArgumentNullException.ThrowIfNull(node);
         foreach (var assignment in overrides ?? []) node = node.With(assignment);
-        if (node is RecipeMapping root)
-        {
-            if (root["schedule"] is null) node = node.With("schedule", "wsd");
-            if ((root["evaluation"] as RecipeMapping)?["tasks"] is null && root["evaluation"] is null or RecipeMapping) node = node.With("evaluation.tasks", "[bits-per-byte]");
-        }
+        // Tasks live above this project, so their default is a word, not a value.
+        if (node is RecipeMapping root && (root["evaluation"] is null || root["evaluation"] is RecipeMapping evaluation && evaluation["tasks"] is null)) node = node.With("evaluation.tasks", "[bits-per-byte]");
         return new RecipeBinder(components).Bind<Recipe>(node);
     }
 }

@@ -23,12 +23,20 @@ public sealed class ComponentAttribute(string kind) : Attribute
     public string Kind { get; } = kind;
 }
 
+/// <summary>A component choice whose role is not known where it is read.</summary>
+internal interface IComponentSpec
+{
+    string Kind { get; }
+
+    object? Options { get; }
+}
+
 /// <summary>What a recipe chose for one role: the kind and its bound, validated options.</summary>
 /// <typeparam name="T">The role's interface, marked with <see cref="ComponentRoleAttribute"/>.</typeparam>
 /// <param name="Kind">The recipe's word.</param>
 /// <param name="Implementation">The class that carries <see cref="ComponentAttribute"/>.</param>
 /// <param name="Options">The bound options record, or null when the class takes none.</param>
-public sealed record ComponentSpec<T>(string Kind, Type Implementation, object? Options)
+public sealed record ComponentSpec<T>(string Kind, Type Implementation, object? Options) : IComponentSpec
     where T : class
 {
     /// <summary>Makes the component. Constructor parameters after the options are taken from <paramref name="services"/> by type.</summary>

@@ -55,7 +55,7 @@ public static class ProgramHost
             var parsed = RootCommandFactory.Create(context).Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
             if (parsed.Errors.Count > 0)
             {
-                context.Error.WriteLine($"{string.Join(' ', parsed.Errors.Select(problem => problem.Message).Distinct()).ReplaceLineEndings(" ")}{Suggestion(parsed)} See: perennial {CommandPath(parsed)}--help");
+                context.Error.WriteLine($"{Problem(parsed)} See: perennial {CommandPath(parsed)}--help");
                 return (int)ExitCode.Usage;
             }
             return parsed.Invoke(new InvocationConfiguration { Output = context.Out, Error = context.Error, EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null });
@@ -66,13 +66,15 @@ public static class ProgramHost
         }
     }
 
-    /// <summary>What a mistyped command or option was probably meant to be.</summary>
-    private static string Suggestion(ParseResult parsed)
+    /// <summary>What is wrong, with the command or option that a mistyped word was probably meant to be.</summary>
+    private static string Problem(ParseResult parsed)
     {
         var command = parsed.CommandResult.Command;
-        var known = command.Subcommands.Select(one => one.Name).Concat(command.Options.Where(option => !option.Hidden).Select(option => option.Name)).ToList();
-        var near = parsed.UnmatchedTokens.Select(token => Nearest.To(token.Split('=')[0], known)).FirstOrDefault(word => word is not null);
-        return near is null ? "" : $" Did you mean '{near}'?";
+        var word = parsed.UnmatchedTokens is [var first, ..] ? first : null;
+        if (word is null) return string.Join(' ', parsed.Errors.Select(problem => problem.Message).Distinct()).ReplaceLineEndings(" ");
+        return word.StartsWith('-') ? $"unknown option '{word}'{Nearest.Hint(word.Split('=')[0], [.. command.Options.Where(option => !option.Hidden).Select(option => option.Name)])}."
+            : command.Subcommands.Count > 0 ? $"unknown command '{word}'{Nearest.Hint(word, [.. command.Subcommands.Where(one => !one.Hidden).Select(one => one.Name)])}."
+            : $"'{word}' is one argument too many.";
     }
 
     private static string CommandPath(ParseResult parsed)

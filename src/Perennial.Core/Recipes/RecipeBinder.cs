@@ -24,21 +24,24 @@ public sealed class RecipeBinder(ComponentRegistry components)
     {
         if (type == typeof(RecipeNode)) return node;
         if (Nullable.GetUnderlyingType(type) is { } inner) return node is RecipeScalar { Text: null } ? null : Bind(node, inner, key);
-        if (type.IsGenericType && type.GetGenericTypeDefinition() == typeof(ComponentSpec<>)) return BindComponent(node, type, key);
+        if (IsComponent(type)) return BindComponent(node, type, key, usual: null);
         if (ScalarValues.Handles(type)) return ScalarValues.Read(node, type, key);
         if (ElementType(type) is { } element) return BindList(node, element, key);
         if (DictionaryValue(type) is { } value) return BindDictionary(node, value, key);
         return BindRecord(node, type, key, skip: null);
     }
 
-    private object BindComponent(RecipeNode node, Type type, string key)
+    private static bool IsComponent(Type type) => type.IsGenericType && type.GetGenericTypeDefinition() == typeof(ComponentSpec<>);
+
+    // A section without a kind means the component that stands when the section is left out.
+    private object BindComponent(RecipeNode node, Type type, string key, IComponentSpec? usual)
     {
         var contract = type.GetGenericArguments()[0];
         var role = ComponentRegistry.RoleOf(contract);
         var kindNode = node switch
         {
             RecipeScalar { Text: not null } word => word,
-            RecipeMapping mapping => mapping["kind"] ?? throw node.Error($"'{key}' needs a 'kind'; known: {string.Join(", ", components.Kinds(contract))}"),
+            RecipeMapping mapping => mapping["kind"] ?? (usual is null ? null : new RecipeScalar(mapping.Location, usual.Kind)) ?? throw node.Error($"'{key}' needs a 'kind'; known: {string.Join(", ", components.Kinds(contract))}"),
             _ => throw node.Error($"'{key}' must be a {role}: a kind, or a mapping with 'kind'; found {node.Describe}"),
         };
         if (kindNode is not RecipeScalar { Text: { } kind }) throw kindNode.Error($"'kind' must be a word; found {kindNode.Describe}");
@@ -96,7 +99,9 @@ public sealed class RecipeBinder(ComponentRegistry components)
                 property.SetValue(record, null);
                 continue;
             }
-            var bound = Bind(entry.Value, property.PropertyType, entry.Key);
+            var bound = IsComponent(property.PropertyType)
+                ? BindComponent(entry.Value, property.PropertyType, entry.Key, property.GetValue(record) as IComponentSpec)
+                : Bind(entry.Value, property.PropertyType, entry.Key);
             Validate(property, bound, entry);
             property.SetValue(record, bound);
         }

@@ -42,15 +42,9 @@ public static class RecipeWriter
 
     private static IReadOnlyList<(string Key, object? Value)> Entries(object record)
     {
-        var type = record.GetType();
-        if (type.IsGenericType && type.GetGenericTypeDefinition() == typeof(ComponentSpec<>))
-        {
-            var kind = (string)type.GetProperty(nameof(ComponentSpec<object>.Kind))!.GetValue(record)!;
-            var options = type.GetProperty(nameof(ComponentSpec<object>.Options))!.GetValue(record);
-            return [("kind", kind), .. options is null ? [] : Entries(options)];
-        }
+        if (record is IComponentSpec spec) return [("kind", spec.Kind), .. spec.Options is null ? [] : Entries(spec.Options)];
         if (record is IDictionary named) return [.. named.Cast<DictionaryEntry>().Select(entry => ((string)entry.Key, entry.Value))];
-        return [.. OptionNames.Settable(type).Select(property => (OptionNames.ToKey(property.Name), property.GetValue(record)))];
+        return [.. OptionNames.Settable(record.GetType()).Select(property => (OptionNames.ToKey(property.Name), property.GetValue(record)))];
     }
 
     private static void WriteMapping(StringBuilder text, IReadOnlyList<(string Key, object? Value)> entries, int indent)

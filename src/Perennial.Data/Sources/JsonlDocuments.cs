@@ -55,7 +55,7 @@ public static class JsonlDocuments
         }
         catch (Exception error) when (error is JsonException or InvalidOperationException)
         {
-            throw PerennialException.Damaged($"{path}:{line}: is not valid JSON: {error.Message.ReplaceLineEndings(" ")}", error);
+            throw PerennialException.Damaged($"{path}:{line}: is not valid JSON: {error.Message.ReplaceLineEndings(" ")} (mend or remove this line)", error);
         }
     }
 

@@ -97,7 +97,7 @@ public static class ParquetDocuments
         }
         catch (Exception error) when (error is not PerennialException and not OperationCanceledException and not OutOfMemoryException)
         {
-            throw PerennialException.Damaged($"{path}: broken parquet file: {error.Message.ReplaceLineEndings(" ")}", error);
+            throw PerennialException.Damaged($"{path}: broken parquet file: {error.Message.ReplaceLineEndings(" ")}; fetch or write it again", error);
         }
     }
 

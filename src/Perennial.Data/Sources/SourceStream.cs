@@ -51,7 +51,7 @@ public static class SourceStream
             }
             catch (Exception error) when (error is InvalidDataException or SharpZipBaseException or ZstdSharp.ZstdException or EndOfStreamException)
             {
-                throw PerennialException.Damaged($"{path}: broken {format} data: {error.Message.ReplaceLineEndings(" ")}", error);
+                throw PerennialException.Damaged($"{path}: broken {format} data: {error.Message.ReplaceLineEndings(" ")}; fetch or compress it again", error);
             }
         }
 

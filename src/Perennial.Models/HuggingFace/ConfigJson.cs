@@ -39,6 +39,8 @@ public static class ConfigJson
     public static DecoderConfig Read(string folder)
     {
         var path = Path.Combine(folder, FileName);
+        if (!File.Exists(path) && Directory.Exists(Path.Combine(folder, "checkpoints")))
+            throw PerennialException.Usage($"{folder}: is a run folder; name one of the checkpoints in {Path.Combine(folder, "checkpoints")}");
         if (!File.Exists(path)) throw PerennialException.Usage($"{path}: no such file; a checkpoint folder has config.json, model.safetensors and tokenizer.json");
         try
         {

@@ -21,6 +21,9 @@ internal sealed class TrainingLoop(RunParts parts, IPracticeServices services, A
     /// <summary>Seconds spent in steps, and tokens they committed: what tokens a second are taken from.</summary>
     public (double Seconds, long Tokens) Work { get; private set; }
 
+    /// <summary>Whether the policy stopped the run; the state is that of the last committed step.</summary>
+    public bool IsStopped { get; private set; }
+
     private TrainingState State => parts.State;
 
     private PracticeContext Context => new(parts.Model, State.Progress.Step, parts.TotalSteps, parts.TokensPerStep, parts.Recipe.Seed, services);
@@ -133,7 +136,8 @@ internal sealed class TrainingLoop(RunParts parts, IPracticeServices services, A
         switch (action)
         {
             case SpikeAction.Stop:
-                throw PerennialException.Failed($"step {progress.Step + 1} was refused: {reason}; the run stops (training.on-spike), samples {string.Join(", ", batch.SampleIds.Take(4))}{(batch.Rows > 4 ? ", …" : "")}");
+                IsStopped = true;
+                throw PerennialException.Failed($"step {progress.Step + 1} was refused: {reason}; the run stops (training.on-spike), samples {string.Join(", ", batch.SampleIds.Take(4))}{(batch.Rows > 4 ? ", …" : "")}; the state is saved: go on without these samples by --set training.on-spike.action=skip");
             case SpikeAction.RollBack:
                 fallback!.Restore(State);
                 parts.Model.ParametersChanged();

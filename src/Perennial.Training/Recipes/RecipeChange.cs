@@ -9,8 +9,8 @@ namespace Perennial.Training.Recipes;
 public sealed record RecipeChange(string Key, string? Before, string? After)
 {
     // What is seen, how often it is saved, and how long the run is may change in flight. A longer run re-plans the schedule from
-    // the step it is at; everything else would make the run's past and future two different experiments.
-    private static readonly string[] Free = ["name", "evaluation", "resilience", "data.cache", "training.tokens", "training.steps"];
+    // the step it is at, and a run that a spike stopped needs another policy to go on; everything else would make the run's past and future two different experiments.
+    private static readonly string[] Free = ["name", "evaluation", "resilience", "data.cache", "training.tokens", "training.steps", "training.on-spike"];
 
     /// <summary>Whether the change may be made in flight.</summary>
     public bool IsAllowed => Free.Any(free => Key == free || Key.StartsWith(free + ".", StringComparison.Ordinal));

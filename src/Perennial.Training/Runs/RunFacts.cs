@@ -1,3 +1,4 @@
+using System.Reflection;
 using System.Runtime.InteropServices;
 using System.Text.Json.Nodes;
 using Perennial.Data.Yardsticks;
@@ -25,6 +26,7 @@ internal static class RunFacts
                 ["torchsharp"] = typeof(torch).Assembly.GetName().Version?.ToString(3),
                 ["libtorch"] = torch.__version__,
                 ["perennial"] = typeof(RunFacts).Assembly.GetName().Version?.ToString(3),
+                ["revision"] = typeof(RunFacts).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+') is [_, var revision] ? revision : null,
                 ["precision"] = parts.Model.Precision.ToString().ToLowerInvariant(),
             },
             ["data"] = new JsonObject

@@ -84,14 +84,20 @@ public sealed class TrainingRun(ComponentRegistry components)
             var flops = TrainingFlops.PerToken(parts.Config, parts.Config.Context);
             tell(new RunStarted(folder.Path, RecipeWriter.ToYaml(parts.Recipe), parts.Model.Parameters.Layout.Length, parts.TotalSteps, parts.TokensPerStep,
                 parts.State.Progress.Step, flops, ceiling, RunFacts.Of(parts, options.Yardsticks)));
-            var completed = Loop(parts, loop, service, writer, options, tell, cancellation);
+            bool completed;
+            try
+            {
+                completed = Loop(parts, loop, service, writer, options, tell, cancellation);
+            }
+            catch (PerennialException) when (loop.IsStopped)
+            {
+                loop.ReturnToSavePoint();
+                Save(parts, writer, tell);
+                throw;
+            }
             if (!completed) loop.ReturnToSavePoint();
             else if (service.BitsPerByte is null) Evaluate(parts, service, tell, withSamples: false);
-            if (writer.DurableStep != parts.State.Progress.Step)
-            {
-                foreach (var written in writer.Begin()) tell(written);
-            }
-            if (writer.Finish() is { } last) tell(last);
+            Save(parts, writer, tell);
             var speed = loop.Work.Seconds > 0 ? loop.Work.Tokens / loop.Work.Seconds : 0;
             var result = new RunResult
             {
@@ -112,6 +118,15 @@ public sealed class TrainingRun(ComponentRegistry components)
         {
             loop.Release();
         }
+    }
+
+    /// <summary>Makes the present step durable, unless it is already.</summary>
+    private static void Save(RunParts parts, CheckpointWriter writer, Action<RunEvent> tell)
+    {
+        if (writer.Finish() is { } earlier) tell(earlier);
+        if (writer.DurableStep == parts.State.Progress.Step) return;
+        foreach (var written in writer.Begin()) tell(written);
+        if (writer.Finish() is { } last) tell(last);
     }
 
     private static bool Loop(RunParts parts, TrainingLoop loop, HeldOutService service, CheckpointWriter writer, TrainingRunOptions options, Action<RunEvent> tell, CancellationToken cancellation)

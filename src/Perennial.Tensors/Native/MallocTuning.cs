@@ -28,6 +28,26 @@ internal static partial class MallocTuning
         }
     }
 
+    /// <summary>
+    /// Gives free pages inside the heap back to the system. Work that is not a step (scoring, writing samples) leaves holes that the
+    /// next steps do not fill as it did; without this, resident memory rose by about 30 MiB at each of the first three evaluations.
+    /// </summary>
+    internal static void Trim()
+    {
+        if (!OperatingSystem.IsLinux()) return;
+        try
+        {
+            _ = MallocTrim(0);
+        }
+        catch (EntryPointNotFoundException)
+        {
+            // musl keeps little.
+        }
+    }
+
+    [LibraryImport("libc", EntryPoint = "malloc_trim")]
+    private static partial int MallocTrim(nuint pad);
+
     [LibraryImport("libc", EntryPoint = "mallopt")]
     private static partial int Mallopt(int parameter, int value);
 }

@@ -47,6 +47,9 @@ public static partial class TorchRuntime
         }
     }
 
+    /// <summary>Gives pages that freed tensors left inside the native heap back to the system. For the end of work that is not a step.</summary>
+    public static void ReleaseFreeMemory() => MallocTuning.Trim();
+
     /// <summary>Initializes if that has not happened, and tells how things stand.</summary>
     /// <exception cref="PerennialException">A native library is missing or cannot be loaded (exit 4); the message says how to get it.</exception>
     public static TorchReport Describe()

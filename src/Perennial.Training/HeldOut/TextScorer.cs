@@ -8,9 +8,9 @@ namespace Perennial.Training.HeldOut;
 /// configuration, and sums run in double in token order: the same weights always give the same figure.
 /// </summary>
 /// <param name="overlap">Share of the context that each further window carries as mere context, 0 (fast) to below 1; 0.5 is fair to long texts.</param>
-/// <param name="tokensPerBatch">Tokens of one forward pass.</param>
+/// <param name="tokensPerBatch">Tokens of one forward pass; as many as a micro-batch of training has, so that its memory is used again.</param>
 /// <param name="logitBytes">Bound on the logits held at one time; the full logits never exist.</param>
-public sealed class TextScorer(double overlap = 0, int tokensPerBatch = 8192, long logitBytes = 32 << 20)
+public sealed class TextScorer(double overlap = 0, int tokensPerBatch = 2048, long logitBytes = 32 << 20)
 {
     /// <summary>Scores a text.</summary>
     /// <exception cref="ArgumentException">The text has no token.</exception>

@@ -146,7 +146,11 @@ public sealed class TrainingRun(ComponentRegistry components)
                 foreach (var written in writer.Begin()) tell(written);
                 due = false;
             }
-            if (step == parts.TotalSteps || (evaluateEvery > 0 && step % evaluateEvery == 0)) Evaluate(parts, service, tell, withSamples: true);
+            if (step == parts.TotalSteps || (evaluateEvery > 0 && step % evaluateEvery == 0))
+            {
+                Evaluate(parts, service, tell, withSamples: true);
+                TorchRuntime.ReleaseFreeMemory();
+            }
         }
         return true;
     }

@@ -26,6 +26,9 @@ public enum RandomPurpose : uint
 
     /// <summary>Statistics (bootstrap).</summary>
     Statistics = 8,
+
+    /// <summary>Faults made on purpose.</summary>
+    Chaos = 9,
 }
 
 /// <summary>

@@ -73,6 +73,24 @@ public sealed record MixtureShare(string Source, double Promised, double Deliver
 /// <param name="Shares">One entry a source, in the recipe's order.</param>
 public sealed record MixtureMeasured(long Step, IReadOnlyList<MixtureShare> Shares) : RunEvent;
 
+/// <summary>Which process computed which samples of a committed step; told where several processes train together.</summary>
+/// <param name="Step">The step.</param>
+/// <param name="Epoch">The membership's number.</param>
+/// <param name="ByRank">Sample ids of each process, in rank order; together the batch, in its order.</param>
+public sealed record SamplesCommitted(long Step, long Epoch, IReadOnlyList<IReadOnlyList<long>> ByRank) : RunEvent;
+
+/// <summary>Training goes on with other processes than before.</summary>
+/// <param name="Step">Committed steps that the processes agreed on.</param>
+/// <param name="Epoch">The new membership's number.</param>
+/// <param name="Before">Processes before.</param>
+/// <param name="After">Processes now.</param>
+/// <param name="Reason">What failed, and who went and came.</param>
+/// <param name="AgreeSeconds">From the failed call to the new membership.</param>
+/// <param name="GroupSeconds">From there to connected processes.</param>
+/// <param name="StateSeconds">From there to one state on all of them.</param>
+/// <param name="At">When it was done.</param>
+public sealed record Recovered(long Step, long Epoch, int Before, int After, string Reason, double AgreeSeconds, double GroupSeconds, double StateSeconds, DateTimeOffset At) : RunEvent;
+
 /// <summary>A line for people: a resume, a skipped damaged checkpoint, a warning.</summary>
 /// <param name="Level"><c>info</c> or <c>warning</c>.</param>
 /// <param name="Message">One line.</param>

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Text.Json.Nodes;
 using Perennial.Cli.Hosting;
+using Perennial.Cli.Launch;
 using Perennial.Cli.Progress;
 using Perennial.Core;
 using Perennial.Evaluation.Events;
@@ -42,9 +43,12 @@ internal static class TrainCommand
         using var board = new TensorBoardWriter(warn: Warn);
         using var log = new LogFile(folder);
         using var progress = new ConsoleProgress(console, live: !json && ConsoleProgress.IsLive(console));
-        List<IRunObserver> observers = [metrics, board, new ReportWriter(warn: Warn), log, progress];
+        using var group = WorkerGroup.Join(recipe.Name);
+        List<IRunObserver> observers = [metrics, board, new ReportWriter(warn: Warn), log];
+        // Whoever launched several workers shows their progress.
+        if (group is null || !json) observers.Add(progress);
         if (json) observers.Add(new JsonLines(context.Out));
-        var options = new TrainingRunOptions { RunFolder = folder, Fresh = fresh, Yardsticks = true, MeasureCeiling = precision => MachineProbe.ProductCeiling(precision) };
+        var options = new TrainingRunOptions { Parallel = group?.Settings, RunFolder = folder, Fresh = fresh && group is null, Yardsticks = true, MeasureCeiling = precision => MachineProbe.ProductCeiling(precision) };
         var result = new TrainingRun(context.Components).Execute(recipe, options, observers, context.Cancellation);
         return result.Completed ? ExitCode.Done : ExitCode.Interrupted;
     }

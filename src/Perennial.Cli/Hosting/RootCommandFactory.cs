@@ -10,6 +10,7 @@ public static class RootCommandFactory
     public static RootCommand Create(CommandContext context) => new("Perennial pre-trains language models, keeps them learning, and never loses a step.")
     {
         TrainCommand.Create(context),
+        LaunchCommand.Create(context),
         EvaluateCommand.Create(context),
         ScoreCommand.Create(context),
         GenerateCommand.Create(context),

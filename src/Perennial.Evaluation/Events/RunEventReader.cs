@@ -33,6 +33,10 @@ public static class RunEventReader
         "evaluation" => new EvaluationDone(
             Long(json, "step"), (string)json["task"]!, (string)json["weights"]!,
             ((JsonObject)json["metrics"]!).ToDictionary(pair => pair.Key, pair => (double?)pair.Value ?? double.NaN, StringComparer.Ordinal)),
+        "samples" => new SamplesCommitted(Long(json, "step"), Long(json, "epoch"), [.. ((JsonArray)json["by_rank"]!).Select(ids => (IReadOnlyList<long>)[.. ((JsonArray)ids!).Select(id => (long)id!)])]),
+        "recovered" => new Recovered(
+            Long(json, "step"), Long(json, "epoch"), (int)Long(json, "before"), (int)Long(json, "after"), (string)json["reason"]!,
+            Number(json, "agree_seconds"), Number(json, "group_seconds"), Number(json, "state_seconds"), (DateTimeOffset)json["at"]!),
         "sample" => new SampleWritten(Long(json, "step"), (string)json["prompt"]!, (string)json["text"]!),
         "checkpoint" => new CheckpointWritten(Long(json, "step"), (string)json["folder"]!, Long(json, "bytes"), Number(json, "seconds")),
         "mixture" => new MixtureMeasured(Long(json, "step"), [.. ((JsonArray)json["shares"]!).OfType<JsonObject>().Select(share =>

@@ -64,6 +64,8 @@ public sealed class RunEventWriter
                 Number(json, "seconds", e.Seconds);
                 break;
             case MixtureMeasured e: Mixture(json, e); break;
+            case SamplesCommitted e: Samples(json, e); break;
+            case Recovered e: Recovery(json, e); break;
             case Notice e:
                 json.WriteString("event", "notice");
                 json.WriteString("level", e.Level);
@@ -118,6 +120,33 @@ public sealed class RunEventWriter
             json.WriteEndObject();
         }
         json.WriteEndArray();
+    }
+
+    private static void Samples(Utf8JsonWriter json, SamplesCommitted e)
+    {
+        Head(json, "samples", e.Step);
+        json.WriteNumber("epoch", e.Epoch);
+        json.WriteStartArray("by_rank");
+        foreach (var ids in e.ByRank)
+        {
+            json.WriteStartArray();
+            foreach (var id in ids) json.WriteNumberValue(id);
+            json.WriteEndArray();
+        }
+        json.WriteEndArray();
+    }
+
+    private static void Recovery(Utf8JsonWriter json, Recovered e)
+    {
+        Head(json, "recovered", e.Step);
+        json.WriteNumber("epoch", e.Epoch);
+        json.WriteNumber("before", e.Before);
+        json.WriteNumber("after", e.After);
+        json.WriteString("reason", e.Reason);
+        Number(json, "agree_seconds", e.AgreeSeconds);
+        Number(json, "group_seconds", e.GroupSeconds);
+        Number(json, "state_seconds", e.StateSeconds);
+        json.WriteString("at", e.At);
     }
 
     private static void Finish(Utf8JsonWriter json, RunResult result)

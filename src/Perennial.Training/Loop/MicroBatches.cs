@@ -19,17 +19,23 @@ public static class MicroBatches
             yield return batch;
             yield break;
         }
-        for (var first = 0; first < batch.Rows; first += rows)
+        for (var first = 0; first < batch.Rows; first += rows) yield return BatchRows.Take(batch, first..Math.Min(first + rows, batch.Rows));
+    }
+}
+
+/// <summary>Rows of a batch.</summary>
+public static class BatchRows
+{
+    /// <summary>Some rows of a batch; none is allowed.</summary>
+    public static TokenBatch Take(TokenBatch batch, Range rows)
+    {
+        ArgumentNullException.ThrowIfNull(batch);
+        var (first, count) = rows.GetOffsetAndLength(batch.Rows);
+        if (count == batch.Rows) return batch;
+        var tokens = (first * batch.Time)..((first + count) * batch.Time);
+        return new TokenBatch(count, batch.Time)
         {
-            var count = Math.Min(rows, batch.Rows - first);
-            var (from, to) = (first * batch.Time, (first + count) * batch.Time);
-            yield return new TokenBatch(count, batch.Time)
-            {
-                Inputs = batch.Inputs[from..to],
-                Targets = batch.Targets[from..to],
-                Segments = batch.Segments?[from..to],
-                SampleIds = batch.SampleIds[first..(first + count)],
-            };
-        }
+            Inputs = batch.Inputs[tokens], Targets = batch.Targets[tokens], Segments = batch.Segments?[tokens], SampleIds = batch.SampleIds[first..(first + count)],
+        };
     }
 }

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using Perennial.Core;
 using Perennial.Data;
 using Perennial.Optimization;
+using Perennial.Training.Parallel;
 using Perennial.Training.Recipes;
 using Perennial.Training.State;
 using static TorchSharp.torch;
@@ -12,7 +13,7 @@ namespace Perennial.Training.Loop;
 /// The one loop. A step is a transaction: batch, forward, backward; the loss and the gradient are tested; only then do optimizer,
 /// practices, cursor and counters move, together. Nothing here looks at the clock to decide anything.
 /// </summary>
-internal sealed class TrainingLoop(RunParts parts, IPracticeServices services, Action<RunEvent> tell)
+internal sealed class TrainingLoop(RunParts parts, IReplicas replicas, IPracticeServices services, Action<RunEvent> tell, CancellationToken cancellation)
 {
     private readonly SpikeOptions spikes = parts.Recipe.Training.OnSpike;
     private readonly int rows = parts.Recipe.Training.MicroBatch ?? MicroBatches.DefaultRows(parts.Recipe.Training.Batch, parts.Config.Context);
@@ -23,6 +24,15 @@ internal sealed class TrainingLoop(RunParts parts, IPracticeServices services, A
 
     /// <summary>Whether the policy stopped the run; the state is that of the last committed step.</summary>
     public bool IsStopped { get; private set; }
+
+    /// <summary>What the processes of the last committed step agreed on.</summary>
+    public StepAgreement Agreement { get; private set; }
+
+    /// <summary>What was told of the last committed step: a new leader tells it again.</summary>
+    public IReadOnlyList<RunEvent> LastTold { get; private set; } = [];
+
+    /// <summary>The last step was another process's: nothing is to be told of it.</summary>
+    public void Forget() => LastTold = [];
 
     private TrainingState State => parts.State;
 
@@ -45,7 +55,9 @@ internal sealed class TrainingLoop(RunParts parts, IPracticeServices services, A
         var progress = State.Progress;
         var batch = parts.Stream.Read(progress.Cursor, parts.Recipe.Training.Batch);
         foreach (var practice in parts.Practices) batch = practice.BeforeBatch(Context, batch);
-        var loss = ForwardBackward(batch);
+        var shares = replicas.Shares(batch.Rows);
+        Agreement = replicas.Exchange(ForwardBackward(batch, shares[replicas.Rank]), State.Parameters.Gradients, cancellation.IsCancellationRequested);
+        var loss = Agreement.Loss;
         foreach (var practice in parts.Practices) practice.AfterBackward(Context);
         var norm = GradientNorm.Of(State.Parameters.Gradients);
         if (SpikeTest.Reason(spikes, progress, loss, norm.Value) is { } reason)
@@ -70,19 +82,23 @@ internal sealed class TrainingLoop(RunParts parts, IPracticeServices services, A
         RememberPractices();
         var seconds = Stopwatch.GetElapsedTime(clock).TotalSeconds;
         Work = (Work.Seconds + seconds, Work.Tokens + parts.TokensPerStep);
-        tell(new StepDone(State.Progress.Step, State.Progress.Tokens, loss, norm.Value, rate, seconds, snapshotLag));
+        var done = new StepDone(State.Progress.Step, State.Progress.Tokens, loss, norm.Value, rate, seconds, snapshotLag);
+        LastTold = shares.Count == 1 && replicas.Epoch == 0 ? [done] : [done, new SamplesCommitted(done.Step, replicas.Epoch, [.. shares.Select(rows => batch.SampleIds[rows])])];
+        foreach (var told in LastTold) tell(told);
         return true;
     }
 
     /// <summary>Small practice states are part of the progress, so that hash, snapshot and checkpoint see one value.</summary>
     public void RememberPractices() => State.Progress = State.Progress with { Practices = [.. parts.Practices.Select(practice => practice.Save())] };
 
-    private double ForwardBackward(TokenBatch batch)
+    /// <summary>This process's rows; loss and gradient are parts of those of the whole batch.</summary>
+    private double ForwardBackward(TokenBatch batch, Range share)
     {
         var normalizer = (double)Math.Max(1, parts.Objective.Targets(batch));
         State.Parameters.ClearGradients();
         var sum = 0.0;
-        foreach (var piece in MicroBatches.Of(batch, rows))
+        var mine = BatchRows.Take(batch, share);
+        foreach (var piece in mine.Rows > 0 ? MicroBatches.Of(mine, rows) : [])
         {
             using var scope = NewDisposeScope();
             var loss = parts.Objective.Loss(parts.Model, piece, normalizer);

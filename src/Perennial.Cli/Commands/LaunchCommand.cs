@@ -1,0 +1,117 @@
+using System.CommandLine;
+using System.Text.Json.Nodes;
+using Perennial.Cli.Hosting;
+using Perennial.Cli.Launch;
+using Perennial.Cli.Progress;
+using Perennial.Core;
+using Perennial.Data.Preparation;
+using Perennial.Data.Streams;
+using Perennial.Evaluation.Events;
+using Perennial.Membership;
+using Perennial.Resilience.Chaos;
+using Perennial.Resilience.Groups;
+using Perennial.Training;
+using Perennial.Training.Recipes;
+using Perennial.Training.Runs;
+using Spectre.Console;
+
+namespace Perennial.Cli.Commands;
+
+/// <summary><c>perennial launch</c>.</summary>
+internal static class LaunchCommand
+{
+    public static Command Create(CommandContext context)
+    {
+        var recipe = new Argument<string>("RECIPE") { Description = "A recipe file." };
+        var workers = new Option<int>("--workers") { Description = "Processes that train together on this machine.", Required = true };
+        var run = new Option<string?>("--run") { Description = "The run's folder; runs/NAME by default. Running again on the same folder resumes." };
+        var fresh = new Option<bool>("--fresh") { Description = "Start over, removing what an earlier run left in the folder." };
+        var chaos = new Option<string?>("--chaos") { Description = "Make faults on purpose: kill=15s, hang=20s, pair=3 (every third hits two), for=2s, seed=1, most=10; separated by commas." };
+        var respawn = new Option<double>("--respawn") { Description = "Seconds after which a dead worker's place is taken by a new one; negative: never.", DefaultValueFactory = _ => 1 };
+        var store = new Option<string?>("--store") { Description = "A store of your own: redis://host:port?password=SECRET. By default one inside this process." };
+        var (set, json) = (CommandExtensions.Set(), CommandExtensions.Json());
+        return new Command("launch", "Train a recipe with several processes on this machine; training goes on with whoever is left.") { recipe, workers, set, run, fresh, chaos, respawn, store, json }.Does(parsed =>
+        {
+            var count = parsed.GetValue(workers);
+            if (count is < 1 or > 1024) throw PerennialException.Usage("--workers must be from 1 to 1024");
+            var path = parsed.GetRequiredValue(recipe);
+            var bound = new RecipeLoader(context.Components).Load(path, parsed.GetValue(set));
+            if (count > bound.Training.Batch) throw PerennialException.Usage($"--workers {count}: a step has {bound.Training.Batch} windows (training.batch); take at most as many workers");
+            var plan = parsed.GetValue(chaos) is { } text ? ChaosPlan.Parse(text) : null;
+            var folder = new RunFolder(parsed.GetValue(run) ?? Path.Combine("runs", bound.Name));
+            GlooLibrary.Load();
+            using var turn = folder.Open();
+            if (parsed.GetValue(fresh)) folder.Clear();
+            using var data = DataPreparation.Prepare(bound.Data, bound.Seed, context.Error.WriteLine, context.Cancellation);
+            using var embedded = parsed.GetValue(store) is null ? EmbeddedStore.Start() : null;
+            var address = embedded?.Address ?? StoreAddress.Parse(parsed.GetValue(store)!);
+            List<string> arguments = ["train", path, "--run", folder.Path, "--json"];
+            foreach (var assignment in parsed.GetValue(set) ?? []) arguments.AddRange(["--set", assignment]);
+            if (bound.Training.Threads is null) arguments.AddRange(["--set", $"training.threads={Math.Max(1, Environment.ProcessorCount / count)}"]);
+            var options = new LauncherOptions
+            {
+                Workers = count, Arguments = arguments, Chaos = plan, Respawn = parsed.GetValue(respawn) < 0 ? null : TimeSpan.FromSeconds(parsed.GetValue(respawn)),
+                Variables = new Dictionary<string, string>(StringComparer.Ordinal)
+                {
+                    [WorkerGroup.StoreVariable] = address.ToSecretString(), [WorkerGroup.RunVariable] = $"{bound.Name}-{Guid.NewGuid():N}",
+                    ["MASTER_ADDR"] = address.Host, ["MASTER_PORT"] = $"{address.Port}",
+                },
+            };
+            return Launch(context, bound, data, options, parsed.GetValue(json));
+        });
+    }
+
+    private static ExitCode Launch(CommandContext context, Recipe recipe, PreparedData data, LauncherOptions options, bool json)
+    {
+        var console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(context.Error) });
+        using var progress = new ConsoleProgress(console, live: !json && ConsoleProgress.IsLive(console));
+        var (watch, gate, last) = (new LaunchWatch(), new Lock(), (RunResult?)null);
+        Launcher? launcher = null;
+        void Line(string line)
+        {
+            lock (gate)
+            {
+                if (!line.StartsWith('{') || RunEventReader.Read(line) is not { } happened) return;
+                watch.OnEvent(happened);
+                if (happened is StepDone) launcher!.Stepped();
+                if (happened is RunFinished finished) last = finished.Result;
+                if (json) context.Out.WriteLine(line);
+                else progress.Observe(happened);
+            }
+        }
+        void Fault(ChaosFault fault, IReadOnlyList<WorkerProcess> victims)
+        {
+            lock (gate)
+            {
+                watch.OnFault();
+                context.Error.WriteLine($"chaos: {fault.Kind.ToString().ToLowerInvariant()} {string.Join(" and ", victims)}");
+                if (json) context.Out.WriteJson(new JsonObject { ["event"] = "chaos", ["kind"] = fault.Kind.ToString().ToLowerInvariant(), ["workers"] = new JsonArray([.. victims.Select(victim => (JsonNode)victim.Number)]), ["at"] = DateTimeOffset.UtcNow });
+            }
+        }
+        launcher = new Launcher(options, Line, context.Error.WriteLine, Fault);
+        var code = launcher.Run(context.Cancellation);
+        Summarize(context, recipe, data, watch, last, json);
+        return code;
+    }
+
+    private static void Summarize(CommandContext context, Recipe recipe, PreparedData data, LaunchWatch watch, RunResult? last, bool json)
+    {
+        if (last is null) return;
+        var time = recipe.Model.Create().Describe(data.Tokenizer.VocabularySize, data.Tokenizer.EndOfText).Context;
+        var stream = new SampleStream(data, recipe.Data, time, recipe.Seed);
+        var audit = watch.Audit(last.Step, step => stream.Read((step - 1) * recipe.Training.Batch, recipe.Training.Batch).SampleIds);
+        context.Error.WriteLine(audit.Wrong.Count == 0
+            ? $"audit: {audit.Samples:N0} samples of {audit.Steps:N0} steps, none lost, none twice"
+            : $"audit: {audit.Wrong.Count} of {audit.Steps} steps did not take the stream's samples (first: step {audit.Wrong[0]}); steps may have been refused (on-spike)");
+        if (watch.Recovery() is { } recovery)
+            context.Error.WriteLine($"recoveries: {recovery["count"]}, median {(double)recovery["fault_to_step_seconds"]!:F2} s from fault to next step (membership {(double)recovery["agree_seconds"]! * 1000:F0} ms, group {(double)recovery["group_seconds"]! * 1000:F0} ms, state {(double)recovery["state_seconds"]! * 1000:F0} ms)");
+        if (!json) return;
+        context.Out.WriteJson(new JsonObject
+        {
+            ["event"] = "launched", ["faults"] = watch.Faults, ["audited_steps"] = audit.Steps, ["audited_samples"] = audit.Samples, ["wrong_steps"] = new JsonArray([.. audit.Wrong.Select(step => (JsonNode)step)]),
+            ["recovery"] = watch.Recovery(),
+        });
+        // The contract's last line.
+        context.Out.WriteLine(new RunEventWriter().Line(new RunFinished(last)));
+    }
+}

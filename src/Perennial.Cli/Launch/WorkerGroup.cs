@@ -1,0 +1,50 @@
+using Perennial.Core;
+using Perennial.Membership;
+using Perennial.Resilience.Groups;
+using Perennial.Resilience.Membership;
+using Perennial.Training.Parallel;
+
+namespace Perennial.Cli.Launch;
+
+/// <summary>A worker's connection to the others, from the variables by which launchers tell a process its place.</summary>
+internal sealed class WorkerGroup : IDisposable
+{
+    /// <summary>The store's address with its password; set by <c>perennial launch</c>.</summary>
+    public const string StoreVariable = "PERENNIAL_STORE";
+
+    /// <summary>Tells runs that share a store apart.</summary>
+    public const string RunVariable = "PERENNIAL_RUN_ID";
+
+    private readonly EmbeddedStore? embedded;
+    private readonly RedisStore store;
+
+    private WorkerGroup(RankEnvironment place, StoreAddress address, EmbeddedStore? embedded, string run)
+    {
+        this.embedded = embedded;
+        // The engine is looked for at the door, not at the first step.
+        if (place.WorldSize > 1) GlooLibrary.Load();
+        store = RedisStore.Connect(address, TimeSpan.FromMinutes(2));
+        Settings = new ParallelSettings { Store = store, Groups = new GlooFactory(store), Run = run, Rank = place.Rank, WorldSize = place.WorldSize };
+    }
+
+    public ParallelSettings Settings { get; }
+
+    /// <summary>Joins where the variables say so; null for a process alone.</summary>
+    /// <exception cref="PerennialException">Exit 2: a variable is missing or wrong. Exit 4: the engine is not there.</exception>
+    public static WorkerGroup? Join(string name)
+    {
+        if (RankEnvironment.Read() is not { } place) return null;
+        var run = Environment.GetEnvironmentVariable(RunVariable) ?? name;
+        if (Environment.GetEnvironmentVariable(StoreVariable) is { Length: > 0 } given) return new WorkerGroup(place, StoreAddress.Parse(given), null, run);
+        // As torchrun does it: rank 0 keeps the store at MASTER_ADDR:MASTER_PORT.
+        var address = new StoreAddress(place.MasterAddress, place.MasterPort, Environment.GetEnvironmentVariable("PERENNIAL_STORE_PASSWORD"));
+        var embedded = place.Rank == 0 ? EmbeddedStore.Start(address.Port, address.Host, address.Password) : null;
+        return new WorkerGroup(place, address, embedded, run);
+    }
+
+    public void Dispose()
+    {
+        store.Dispose();
+        embedded?.Dispose();
+    }
+}

@@ -1,0 +1,246 @@
+using Perennial.Core;
+using Perennial.Core.Recipes;
+using Perennial.Resilience;
+using Perennial.Resilience.Groups;
+using Perennial.Tensors;
+using Perennial.Training.Bench;
+using Perennial.Training.Checkpoints;
+using Perennial.Training.Loop;
+using Perennial.Training.Parallel;
+using Perennial.Training.Practices;
+
+namespace Perennial.Training.Runs;
+
+/// <summary>
+/// One process's part in a run. Every process takes every step; the leader (the only one, where there is one) also writes the run folder:
+/// events, evaluations, checkpoints. When a leader is lost, the next one takes the folder over at the step that both committed.
+/// </summary>
+internal sealed class RunSession : IDisposable
+{
+    private readonly RunParts parts;
+    private readonly RunFolder folder;
+    private readonly TrainingRunOptions options;
+    private readonly Action<RunEvent> observers;
+    private readonly CancellationToken cancellation;
+    private readonly IReplicas replicas;
+    private readonly HeldOutService service;
+    private readonly TrainingLoop loop;
+    private RunLock? turn;
+    private CheckpointWriter? writer;
+    private long resumed = -1;
+    private double ceiling;
+    private readonly List<RunEvent> early = [];
+    private RunResult? told;
+
+    public RunSession(RunParts parts, RunFolder folder, TrainingRunOptions options, Action<RunEvent> observers, CancellationToken cancellation)
+    {
+        (this.parts, this.folder, this.options, this.observers, this.cancellation) = (parts, folder, options, observers, cancellation);
+        replicas = options.Parallel is { } settings ? new ElasticReplicas(settings, parts.State, parts.HashState) : new SoloReplica();
+        service = new HeldOutService(parts, Tell);
+        loop = new TrainingLoop(parts, replicas, service, Tell, cancellation);
+    }
+
+    private bool IsLeading => writer is not null;
+
+    private State.Progress Progress => parts.State.Progress;
+
+    /// <summary>Trains to the planned end or until cancelled; either way the state is on disk when it returns.</summary>
+    public RunResult Run()
+    {
+        if (replicas is SoloReplica) TakeFolder(fresh: options.Fresh);
+        resumed = Resume();
+        if (resumed >= 0) loop.RestorePractices();
+        else loop.RememberPractices();
+        if ((replicas as ElasticReplicas)?.Begin() == true) StateReplaced();
+        while (true)
+        {
+            try
+            {
+                Lead();
+                var completed = Steps();
+                var result = Finish(completed);
+                replicas.Await();
+                return result;
+            }
+            catch (CommunicatorException lost)
+            {
+                var (recovered, replaced) = ((ElasticReplicas)replicas).Recover(lost);
+                if (replaced) StateReplaced();
+                // A step that broke half-way may have changed what practices remember.
+                else loop.RestorePractices();
+                Lead();
+                Tell(recovered);
+            }
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        writer?.Dispose();
+        turn?.Dispose();
+        loop.Release();
+        replicas.Dispose();
+    }
+
+    private void Tell(RunEvent happened)
+    {
+        if (IsLeading || replicas is SoloReplica) observers(happened);
+        else if (loop.LastTold.Count == 0 && happened is Notice) early.Add(happened);
+    }
+
+    private void TakeFolder(bool fresh)
+    {
+        turn = folder.Open();
+        if (fresh) folder.Clear();
+        folder.WriteRecipe(parts.Recipe);
+        Directory.CreateDirectory(folder.Checkpoints.Root);
+        folder.Checkpoints.Clean();
+    }
+
+    /// <summary>Begins to write the run folder, or leaves it to another, as the group has it.</summary>
+    private void Lead()
+    {
+        if (replicas.IsLeader == IsLeading) return;
+        if (!replicas.IsLeader)
+        {
+            writer!.Dispose();
+            turn?.Dispose();
+            (writer, turn) = (null, null);
+            return;
+        }
+        // Among several processes the membership says who writes; a leader that hangs may still hold the lock.
+        if (replicas is not SoloReplica)
+        {
+            Directory.CreateDirectory(folder.Checkpoints.Root);
+            folder.WriteRecipe(parts.Recipe);
+        }
+        writer = new CheckpointWriter(parts, folder.Checkpoints, replicas is SoloReplica ? resumed : folder.Checkpoints.Newest(_ => { })?.Step ?? -1);
+        // A leader that was lost may not have told of the last step any more: it is told again. Measuring is for the beginning.
+        var takesOver = loop.LastTold.Count > 0;
+        if (ceiling == 0 && !takesOver) ceiling = options.MeasureCeiling?.Invoke(parts.Model.Precision) ?? 0;
+        var flops = TrainingFlops.PerToken(parts.Config, parts.Config.Context);
+        Tell(new RunStarted(folder.Path, RecipeWriter.ToYaml(parts.Recipe), parts.Model.Parameters.Layout.Length, parts.TotalSteps, parts.TokensPerStep,
+            Progress.Step - (takesOver ? 1 : 0), flops, ceiling, RunFacts.Of(parts, options.Yardsticks && !takesOver)));
+        foreach (var notice in early) Tell(notice);
+        early.Clear();
+        foreach (var last in loop.LastTold) Tell(last);
+    }
+
+    private void StateReplaced()
+    {
+        parts.Model.ParametersChanged();
+        loop.RestorePractices();
+        loop.Forget();
+    }
+
+    private bool Steps()
+    {
+        var evaluateEvery = parts.Recipe.Evaluation.Every.ToSteps(parts.TotalSteps, parts.TokensPerStep);
+        var checkpointEvery = parts.Recipe.Resilience.Checkpoint.ToSteps(parts.TotalSteps, parts.TokensPerStep);
+        var due = false;
+        while (Progress.Step < parts.TotalSteps)
+        {
+            // Several processes stop together, at the end of a step; one may stop before it.
+            if ((replicas is SoloReplica && cancellation.IsCancellationRequested) || Progress.Step >= options.StopAtStep) return false;
+            TakeStep();
+            if (writer?.Poll() is { } finished) Tell(finished);
+            var step = Progress.Step;
+            due |= checkpointEvery > 0 && step % checkpointEvery == 0;
+            if (due && loop.IsSavePoint && step < parts.TotalSteps)
+            {
+                if (writer is not null) foreach (var written in writer.Begin()) Tell(written);
+                due = false;
+            }
+            if (IsLeading && (step == parts.TotalSteps || (evaluateEvery > 0 && step % evaluateEvery == 0)))
+            {
+                Evaluate(withSamples: true);
+                TorchRuntime.ReleaseFreeMemory();
+            }
+            if (loop.Agreement.Stop) return step >= parts.TotalSteps;
+            if (loop.Agreement.Regroup && step < parts.TotalSteps) Regroup();
+        }
+        return true;
+    }
+
+    private void TakeStep()
+    {
+        try
+        {
+            loop.Step(Progress.Step - Math.Max(0, writer?.DurableStep ?? Progress.Step));
+        }
+        catch (PerennialException) when (loop.IsStopped && IsLeading)
+        {
+            loop.ReturnToSavePoint();
+            Save();
+            throw;
+        }
+    }
+
+    private void Regroup()
+    {
+        if (((ElasticReplicas)replicas).Regroup()) StateReplaced();
+        Lead();
+        Tell(new Notice("info", $"membership {replicas.Epoch}: {replicas.Shares(parts.Recipe.Training.Batch).Count} processes from step {Progress.Step + 1} on"));
+    }
+
+    private RunResult Finish(bool completed)
+    {
+        if (told is not null && IsLeading) return told;
+        if (!completed) loop.ReturnToSavePoint();
+        if (IsLeading)
+        {
+            if (completed && service.BitsPerByte is null) Evaluate(withSamples: false);
+            Save();
+        }
+        var speed = loop.Work.Seconds > 0 ? loop.Work.Tokens / loop.Work.Seconds : 0;
+        var result = new RunResult
+        {
+            Completed = completed,
+            Step = Progress.Step,
+            Tokens = Progress.Tokens,
+            Loss = Progress.LastLoss,
+            BitsPerByte = service.BitsPerByte,
+            TokensPerSecond = speed,
+            Mfu = ceiling > 0 ? speed * TrainingFlops.PerToken(parts.Config, parts.Config.Context) / ceiling : 0,
+            StateHash = parts.HashState(),
+        };
+        MemoryEstimate.Compare(parts, line => Tell(new Notice("info", line)));
+        Tell(new RunFinished(result));
+        if (IsLeading) told = result;
+        return result;
+    }
+
+    /// <summary>Makes the present step durable, unless it is already.</summary>
+    private void Save()
+    {
+        if (writer!.Finish() is { } earlier) Tell(earlier);
+        if (writer.DurableStep == Progress.Step) return;
+        foreach (var written in writer.Begin()) Tell(written);
+        if (writer.Finish() is { } last) Tell(last);
+    }
+
+    private void Evaluate(bool withSamples)
+    {
+        var context = new PracticeContext(parts.Model, Progress.Step, parts.TotalSteps, parts.TokensPerStep, parts.Recipe.Seed, service);
+        if (!parts.Practices.OfType<EvaluatePractice>().Any()) service.Evaluate("raw");
+        foreach (var practice in parts.Practices) practice.AtInterval(context);
+        if (!withSamples) return;
+        foreach (var prompt in parts.Recipe.Evaluation.Prompts) Tell(new SampleWritten(Progress.Step, prompt, SampleText.Write(parts, prompt)));
+        var delivered = parts.Delivered(Progress.Cursor);
+        if (delivered.Count < 2) return;
+        var (total, weights) = ((double)Math.Max(1, delivered.Sum()), parts.Recipe.Data.Sources.Sum(source => source.Weight));
+        Tell(new MixtureMeasured(Progress.Step, [.. delivered.Select((count, i) =>
+            new MixtureShare(parts.Recipe.Data.Sources[i].Path, parts.Recipe.Data.Sources[i].Weight / weights, count / total, count * parts.Config.Context))]));
+    }
+
+    /// <summary>Loads the newest whole checkpoint, if any, and says which.</summary>
+    private long Resume()
+    {
+        if (folder.Checkpoints.Newest(reason => Tell(new Notice("warning", reason))) is not { } newest) return -1;
+        CheckpointFiles.Read(newest.Folder, parts.State, parts.Config);
+        parts.Model.ParametersChanged();
+        Tell(new Notice("info", $"resuming from {newest.Folder} (step {newest.Step})"));
+        return newest.Step;
+    }
+}

@@ -32,6 +32,8 @@ public sealed class RedisStore : IMembershipStore
             SyncTimeout = milliseconds,
             ConnectRetry = 5,
             AbortOnConnectFail = true,
+            // A call without a connection fails at once: a heartbeat that waits in a queue would miss the store's return.
+            BacklogPolicy = BacklogPolicy.FailFast,
         };
         try
         {

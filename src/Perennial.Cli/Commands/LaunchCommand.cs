@@ -57,11 +57,11 @@ internal static class LaunchCommand
                     ["MASTER_ADDR"] = address.Host, ["MASTER_PORT"] = $"{address.Port}",
                 },
             };
-            return Launch(context, bound, data, options, parsed.GetValue(json));
+            return Launch(context, bound, data, folder.Path, options, parsed.GetValue(json));
         });
     }
 
-    private static ExitCode Launch(CommandContext context, Recipe recipe, PreparedData data, LauncherOptions options, bool json)
+    private static ExitCode Launch(CommandContext context, Recipe recipe, PreparedData data, string folder, LauncherOptions options, bool json)
     {
         var console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(context.Error) });
         using var progress = new ConsoleProgress(console, live: !json && ConsoleProgress.IsLive(console));
@@ -90,25 +90,23 @@ internal static class LaunchCommand
         }
         launcher = new Launcher(options, Line, context.Error.WriteLine, Fault);
         var code = launcher.Run(context.Cancellation);
-        Summarize(context, recipe, data, watch, last, json);
+        Summarize(context, recipe, data, folder, watch, last, json);
         return code;
     }
 
-    private static void Summarize(CommandContext context, Recipe recipe, PreparedData data, LaunchWatch watch, RunResult? last, bool json)
+    private static void Summarize(CommandContext context, Recipe recipe, PreparedData data, string folder, LaunchWatch watch, RunResult? last, bool json)
     {
         if (last is null) return;
         var time = recipe.Model.Create().Describe(data.Tokenizer.VocabularySize, data.Tokenizer.EndOfText).Context;
         var stream = new SampleStream(data, recipe.Data, time, recipe.Seed);
-        var audit = watch.Audit(last.Step, step => stream.Read((step - 1) * recipe.Training.Batch, recipe.Training.Batch).SampleIds);
-        context.Error.WriteLine(audit.Wrong.Count == 0
-            ? $"audit: {audit.Samples:N0} samples of {audit.Steps:N0} steps, none lost, none twice"
-            : $"audit: {audit.Wrong.Count} of {audit.Steps} steps did not take the stream's samples (first: step {audit.Wrong[0]}); steps may have been refused (on-spike)");
+        var audit = SampleAudit.Of(SampleAudit.Recorded(folder), number => stream.Read(number * recipe.Training.Batch, recipe.Training.Batch).SampleIds);
+        context.Error.WriteLine(audit);
         if (watch.Recovery() is { } recovery)
             context.Error.WriteLine($"recoveries: {recovery["count"]}, median {(double)recovery["fault_to_step_seconds"]!:F2} s from fault to next step (membership {(double)recovery["agree_seconds"]! * 1000:F0} ms, group {(double)recovery["group_seconds"]! * 1000:F0} ms, state {(double)recovery["state_seconds"]! * 1000:F0} ms)");
         if (!json) return;
         context.Out.WriteJson(new JsonObject
         {
-            ["event"] = "launched", ["faults"] = watch.Faults, ["audited_steps"] = audit.Steps, ["audited_samples"] = audit.Samples, ["wrong_steps"] = new JsonArray([.. audit.Wrong.Select(step => (JsonNode)step)]),
+            ["event"] = "launched", ["faults"] = watch.Faults, ["audited_steps"] = audit.Steps, ["audited_samples"] = audit.Samples, ["refused_batches"] = audit.Refused, ["wrong_steps"] = new JsonArray([.. audit.Wrong.Select(step => (JsonNode)step)]),
             ["recovery"] = watch.Recovery(),
         });
         // The contract's last line.

@@ -4,10 +4,9 @@ using Perennial.Training;
 
 namespace Perennial.Cli.Launch;
 
-/// <summary>What a launched run went through: faults, recoveries, and whether every sample was learned from once.</summary>
+/// <summary>What a launched run went through: faults and recoveries.</summary>
 internal sealed class LaunchWatch
 {
-    private readonly Dictionary<long, IReadOnlyList<long>> samples = [];
     private readonly List<double> recoveries = [];
     private readonly List<Recovered> events = [];
     private long faultAt;
@@ -37,19 +36,7 @@ internal sealed class LaunchWatch
                 recoveries.Add(Stopwatch.GetElapsedTime(faultAt).TotalSeconds);
                 (recovering, faultAt) = (false, 0);
                 break;
-            case SamplesCommitted committed:
-                samples[committed.Step] = [.. committed.ByRank.SelectMany(ids => ids)];
-                break;
         }
-    }
-
-    /// <summary>Compares what was committed with what the stream holds for every step.</summary>
-    /// <param name="steps">Committed steps of the whole run.</param>
-    /// <param name="expected">The samples of a step in a run without refusals.</param>
-    public SampleAudit Audit(long steps, Func<long, IReadOnlyList<long>> expected)
-    {
-        var wrong = samples.Where(pair => pair.Key <= steps && !pair.Value.SequenceEqual(expected(pair.Key))).Select(pair => pair.Key).Order().ToList();
-        return new SampleAudit(samples.Count, samples.Values.Sum(ids => (long)ids.Count), wrong);
     }
 
     /// <summary>Median seconds from a fault to the next committed step, and the median phases of recoveries; null without any.</summary>
@@ -69,9 +56,3 @@ internal sealed class LaunchWatch
         return sorted.Count % 2 == 1 ? sorted[sorted.Count / 2] : (sorted[sorted.Count / 2 - 1] + sorted[sorted.Count / 2]) / 2;
     }
 }
-
-/// <summary>What the audit of samples found.</summary>
-/// <param name="Steps">Steps whose samples were seen.</param>
-/// <param name="Samples">Their samples.</param>
-/// <param name="Wrong">Steps whose samples are not those of the stream, in order.</param>
-internal sealed record SampleAudit(int Steps, long Samples, IReadOnlyList<long> Wrong);

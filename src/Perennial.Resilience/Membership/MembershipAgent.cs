@@ -61,6 +61,20 @@ public sealed class MembershipAgent(IMembershipStore store, MembershipOptions op
         store.Publish(keys.News, []);
     }
 
+    /// <summary>
+    /// Starts the next epoch with the same members, because the group of epoch <paramref name="number"/> broke though nobody was lost (a
+    /// timeout, say). All may call it: the first makes the epoch, the others find it made.
+    /// </summary>
+    /// <returns>True where this call made it.</returns>
+    public bool Advance(long number, string reason)
+    {
+        if (store.Get(keys.Epoch) is not { } bytes) return false;
+        var epoch = Epoch.Parse(bytes);
+        if (epoch.Number != number || !store.CompareAndSet(keys.Epoch, bytes, (epoch with { Number = number + 1, Reason = reason }).ToBytes())) return false;
+        store.Publish(keys.News, []);
+        return true;
+    }
+
     /// <summary>Looks once: coordinates where this process is coordinator, then reports a new epoch through the events.</summary>
     public void Watch()
     {

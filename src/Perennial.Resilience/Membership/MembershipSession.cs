@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Perennial.Resilience.Groups;
 
 namespace Perennial.Resilience.Membership;
 
@@ -9,6 +10,7 @@ namespace Perennial.Resilience.Membership;
 public sealed class MembershipSession : IDisposable
 {
     private readonly MembershipAgent agent;
+    private readonly MembershipOptions options;
     private readonly object gate = new();
     private readonly ManualResetEventSlim stop = new();
     private readonly AutoResetEvent news = new(false);
@@ -23,6 +25,7 @@ public sealed class MembershipSession : IDisposable
     /// <exception cref="StoreException">The store cannot be reached.</exception>
     public MembershipSession(IMembershipStore store, MembershipOptions options, Action<MembershipAgent>? configure = null)
     {
+        this.options = options;
         agent = new MembershipAgent(store, options);
         configure?.Invoke(agent);
         agent.EpochChanged += (_, _) =>
@@ -58,6 +61,30 @@ public sealed class MembershipSession : IDisposable
 
     /// <summary>Says that a member seems dead; see <see cref="MembershipAgent.Report"/>.</summary>
     public void Report(long member) => agent.Report(member);
+
+    /// <summary>Starts the next epoch with the same members; see <see cref="MembershipAgent.Advance"/>.</summary>
+    public bool Advance(long number, string reason) => agent.Advance(number, reason);
+
+    /// <summary>
+    /// After a collective broke in <paramref name="epoch"/>: reports the lost peer, gives membership the time of a doubt and a lease to find
+    /// the change, and where nobody was lost starts the next epoch with the same members.
+    /// </summary>
+    /// <returns>The next epoch that this process is a member of, and its rank there.</returns>
+    /// <exception cref="TimeoutException">None came in time.</exception>
+    public (Epoch Epoch, int Rank) NextEpoch(Epoch epoch, CommunicatorException failure, TimeSpan timeout, CancellationToken cancellation = default)
+    {
+        if (failure is { Failure: CommunicatorFailure.PeerLost, Peer: { } peer }) Report(epoch.Members[peer].Id);
+        try
+        {
+            var patience = options.Lease + options.Doubt + 4 * options.Poll;
+            return WaitForEpoch(epoch.Number, patience < timeout ? patience : timeout, cancellation);
+        }
+        catch (TimeoutException)
+        {
+            Advance(epoch.Number, $"nobody was lost, but {failure.Message}");
+            return WaitForEpoch(epoch.Number, timeout, cancellation);
+        }
+    }
 
     /// <summary>Waits for an epoch after <paramref name="number"/> that this process is a member of.</summary>
     /// <returns>The epoch and this process's rank in it.</returns>

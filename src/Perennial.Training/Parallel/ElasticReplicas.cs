@@ -15,14 +15,14 @@ namespace Perennial.Training.Parallel;
 /// </summary>
 internal sealed class ElasticReplicas : IReplicas
 {
+    private const int MostFailures = 20;
     private readonly ParallelSettings settings;
     private readonly TrainingState state;
     private readonly Func<string> hash;
     private readonly MembershipSession session;
     private ICommunicator? group;
     private Epoch? epoch;
-    private int attempts;
-    private double agreeing;
+    private (double Agree, double Group, double State) phases;
 
     public ElasticReplicas(ParallelSettings settings, TrainingState state, Func<string> hash)
     {
@@ -55,12 +55,13 @@ internal sealed class ElasticReplicas : IReplicas
 
     /// <summary>Joins, waits for all expected processes and agrees on a state; true where this process's state was replaced.</summary>
     /// <exception cref="PerennialException">Exit 1: they did not come in time.</exception>
-    public bool Begin() => Rejoin(0, settings.Patience);
+    public bool Begin() => Join(() => session.WaitForEpoch(0, settings.Patience));
+
     /// <summary>Goes over to the newest membership at a step's end, which everyone does together; true where this process's state was replaced.</summary>
     public bool Regroup()
     {
-        Leave(null);
-        return Rejoin(epoch!.Number, settings.Patience);
+        Leave();
+        return Join(() => session.WaitForEpoch(epoch!.Number, settings.Patience));
     }
 
     /// <summary>After a failed call: the next membership, its group, one state.</summary>
@@ -69,111 +70,61 @@ internal sealed class ElasticReplicas : IReplicas
     /// <exception cref="PerennialException">Exit 1: no group comes about.</exception>
     public (Recovered Event, bool Replaced) Recover(CommunicatorException lost)
     {
-        var clock = Stopwatch.GetTimestamp();
         var before = epoch!;
-        Leave(lost);
-        Form(before.Number, Unnoticed);
-        var grouped = Stopwatch.GetElapsedTime(clock).TotalSeconds;
-        bool replaced;
-        try
-        {
-            replaced = StateAgreement.Bring(Present, state, hash);
-        }
-        catch (CommunicatorException again)
-        {
-            Leave(again);
-            replaced = Rejoin(epoch!.Number, Unnoticed);
-        }
-        var total = Stopwatch.GetElapsedTime(clock).TotalSeconds;
-        var report = new Recovered(state.Progress.Step, Epoch, before.Members.Count, epoch!.Members.Count, $"{lost.Message} ({epoch.Reason})", agreeing, grouped - agreeing, total - grouped, DateTimeOffset.UtcNow);
+        Leave();
+        var replaced = Join(() => session.NextEpoch(before, lost, settings.Patience));
+        var report = new Recovered(state.Progress.Step, Epoch, before.Members.Count, epoch!.Members.Count, $"{lost.Message} ({epoch.Reason})", phases.Agree, phases.Group, phases.State, DateTimeOffset.UtcNow);
         return (report, replaced);
     }
 
     public void Dispose()
     {
-        Interlocked.Exchange(ref group, null)?.Dispose();
+        Leave();
         session.Dispose();
     }
 
-    /// <summary>How long a broken group waits for a new membership before it is formed again with the same one: a connection may break though both ends live.</summary>
-    private TimeSpan Unnoticed => settings.Lease * 2 + TimeSpan.FromSeconds(1);
-
-    private bool Rejoin(long after, TimeSpan patience)
-    {
-        while (true)
-        {
-            Form(after, patience);
-            try
-            {
-                return StateAgreement.Bring(Present, state, hash);
-            }
-            catch (CommunicatorException lost)
-            {
-                Leave(lost);
-                (after, patience) = (epoch!.Number, Unnoticed);
-            }
-        }
-    }
-
-    private void Form(long after, TimeSpan patience)
+    /// <summary>Finds the epoch, forms its group and agrees on a state; whatever breaks on the way leads to the next epoch.</summary>
+    private bool Join(Func<(Epoch Epoch, int Rank)> next)
     {
         for (var failures = 0; ; failures++)
         {
-            var clock = Stopwatch.GetTimestamp();
-            var (next, rank) = Next(after, patience);
-            agreeing = Stopwatch.GetElapsedTime(clock).TotalSeconds;
-            epoch = next;
             try
             {
-                var formed = settings.Groups.Create(new GroupSettings
-                {
-                    Name = $"{session.Keys.Group(next.Number)}{attempts}/", Rank = rank, Size = next.Members.Count, Epoch = next.Number, Address = settings.Address,
-                    // A dead peer breaks calls at once and a hanging one loses its lease; only a leader that scores a long text makes others wait.
-                    CreateTimeout = TimeSpan.FromSeconds(3), Timeout = TimeSpan.FromMinutes(30),
-                });
-                Volatile.Write(ref group, formed);
-                if (session.Current is { } newest) OnEpoch(newest);
-                return;
+                var clock = Stopwatch.GetTimestamp();
+                (epoch, var rank) = next();
+                var agreed = Stopwatch.GetElapsedTime(clock).TotalSeconds;
+                Form(epoch, rank);
+                var formed = Stopwatch.GetElapsedTime(clock).TotalSeconds;
+                var replaced = StateAgreement.Bring(Present, state, hash);
+                phases = (agreed, formed - agreed, Stopwatch.GetElapsedTime(clock).TotalSeconds - formed);
+                return replaced;
             }
-            catch (CommunicatorException) when (failures < 20)
+            catch (CommunicatorException lost) when (failures < MostFailures)
             {
-                (after, patience) = (next.Number, Unnoticed);
+                var broken = epoch!;
+                Leave();
+                next = () => session.NextEpoch(broken, lost, settings.Patience);
             }
-            catch (CommunicatorException error)
+            catch (Exception error) when (error is CommunicatorException or TimeoutException)
             {
-                throw PerennialException.Failed($"no group comes about among {next.Members.Count} processes: {error.Message}", error);
+                throw PerennialException.Failed($"no group of processes comes about: {error.Message}", error);
             }
         }
     }
 
-    /// <summary>The next membership, or the same one once more where none comes.</summary>
-    private (Epoch Epoch, int Rank) Next(long after, TimeSpan patience)
+    private void Form(Epoch members, int rank)
     {
-        try
+        Volatile.Write(ref group, settings.Groups.Create(new GroupSettings
         {
-            var next = session.WaitForEpoch(after, patience);
-            attempts = 0;
-            return next;
-        }
-        catch (TimeoutException) when (session.Current is { } same && same.Number == epoch?.Number && same.RankOf(session.Id) >= 0)
-        {
-            attempts++;
-            return (same, same.RankOf(session.Id));
-        }
-        catch (TimeoutException error)
-        {
-            throw PerennialException.Failed($"the other processes did not come: {error.Message}", error);
-        }
+            Name = session.Keys.Group(members.Number), Rank = rank, Size = members.Members.Count, Epoch = members.Number, Address = settings.Address,
+            // A dead peer breaks calls at once and a hanging one loses its lease; only a leader that scores a long text makes others wait.
+            CreateTimeout = TimeSpan.FromSeconds(3), Timeout = TimeSpan.FromMinutes(30),
+        }));
+        if (session.Current is { } newest) OnEpoch(newest);
     }
 
-    /// <summary>Leaves the group at once, so that every other member notices, and says who seems lost.</summary>
-    private void Leave(CommunicatorException? lost)
-    {
-        var old = Interlocked.Exchange(ref group, null);
-        old?.Dispose();
-        if (lost is { Failure: CommunicatorFailure.PeerLost, Peer: { } peer } && epoch is not null && lost.Epoch == epoch.Number && peer < epoch.Members.Count)
-            session.Report(epoch.Members[peer].Id);
-    }
+    /// <summary>Leaves the group at once, so that every other member notices.</summary>
+    private void Leave() => Interlocked.Exchange(ref group, null)?.Dispose();
 
     /// <summary>A member of the present group is gone: whoever waits for it need not wait longer.</summary>
     private void OnEpoch(Epoch newest)

@@ -101,6 +101,20 @@ public abstract class CommunicatorConformance
         }, iter: 12, threads: 1);
 
     [Fact]
+    public void A_large_uneven_reduce_scatter_takes_several_rounds()
+    {
+        long[] counts = [530_000, 0, 600_003];
+        var expected = SumOf(3, (int)counts.Sum());
+        var parts = All(3, group =>
+        {
+            var mine = new float[counts[group.Rank]];
+            group.ReduceScatter(Data(group.Rank, (int)counts.Sum()), mine.AsSpan(), counts);
+            return mine;
+        });
+        Assert.True(expected.AsSpan().SequenceEqual(parts.SelectMany(part => part).ToArray()));
+    }
+
+    [Fact]
     public unsafe void All_gather_works_in_place()
     {
         foreach (var result in All(3, group =>

@@ -1,0 +1,132 @@
+using System.Diagnostics;
+using System.IO.Hashing;
+using System.Runtime.InteropServices;
+using Perennial.Core;
+
+namespace Perennial.Resilience.Snapshots;
+
+/// <summary>A trainer's connection to its manager and the mapped memory.</summary>
+internal sealed class Attachment(SnapshotClient client, SharedSlot memory) : IDisposable
+{
+    public SnapshotClient Client => client;
+
+    public SharedSlot Memory => memory;
+
+    public static Attachment Open(SnapshotAgentOptions options)
+    {
+        var client = SnapshotClient.Connect(options.Manager, options.Identity.RunId, options.Timeout);
+        try
+        {
+            var folder = client.Hello(new(options.Identity, options.Epoch, Environment.ProcessId, options.Restored, options.Group));
+            var memory = SharedSlot.TryOpen(folder, options.Identity.Rank, options.Identity.RunId, out var problem)
+                ?? throw new IOException($"the memory of rank {options.Identity.Rank} cannot be used: {problem}");
+            return new(client, memory);
+        }
+        catch
+        {
+            client.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Waits while the manager still counts on an earlier trainer, which may have died a moment ago.</summary>
+    public static Attachment OpenPatiently(SnapshotAgentOptions options)
+    {
+        var start = Stopwatch.GetTimestamp();
+        while (true)
+        {
+            try
+            {
+                return Open(options);
+            }
+            catch (SnapshotRefusedException refused) when (refused.Reason == RefusalReason.Busy && Stopwatch.GetElapsedTime(start) < options.AttachPatience)
+            {
+                Thread.Sleep(5);
+            }
+        }
+    }
+
+    public void Dispose()
+    {
+        client.Dispose();
+        memory.Dispose();
+    }
+}
+
+/// <summary>One snapshot's copy: bucket by bucket, each hashed while it passes and hashed again by the manager where it landed.</summary>
+internal sealed unsafe class CopyJob(Attachment attachment, StepMessage message, int slot, long bucketBytes, IReadOnlyList<StateRange> state)
+{
+    // Small enough that the hash finds the bytes in the cache.
+    private const long Block = 256 << 10;
+    private int range;
+    private long within;
+
+    public StepMessage Message => message;
+
+    public void Run(long bytesPerSecond, Action<long, long>? onBucket)
+    {
+        var start = Stopwatch.GetTimestamp();
+        var memory = attachment.Memory;
+        var header = memory.Slot(SlotKind.Data, slot);
+        var capacity = memory.Identity.DataCapacity;
+        header.BytesWritten = 0;
+        for (var index = 0L; index * bucketBytes < capacity; index++)
+        {
+            var offset = index * bucketBytes;
+            var end = Math.Min(capacity, offset + bucketBytes);
+            var hash = new XxHash128();
+            for (var at = offset; at < end; at += Block)
+            {
+                CopyBlock(memory.Bytes(SlotKind.Data, slot) + at, Math.Min(Block, end - at), hash);
+                header.BytesWritten = Math.Min(end, at + Block);
+                // Whoever waits for the core gets it here.
+                Thread.Yield();
+            }
+            attachment.Client.Bucket(message, index, hash.GetCurrentHashAsUInt128());
+            onBucket?.Invoke(message.Step, index);
+            if (bytesPerSecond > 0)
+            {
+                var ahead = TimeSpan.FromSeconds((double)end / bytesPerSecond) - Stopwatch.GetElapsedTime(start);
+                if (ahead > TimeSpan.Zero) Thread.Sleep(ahead);
+            }
+        }
+        attachment.Client.Prepared(message);
+    }
+
+    /// <summary>Copies the next bytes of the state, across its ranges; zeros behind its end. What is hashed is the source.</summary>
+    private void CopyBlock(byte* destination, long bytes, XxHash128 hash)
+    {
+        while (bytes > 0)
+        {
+            if (range == state.Count)
+            {
+                NativeMemory.Clear(destination, (nuint)bytes);
+                hash.Append(new ReadOnlySpan<byte>(destination, (int)bytes));
+                return;
+            }
+            var part = Math.Min(bytes, state[range].Bytes - within);
+            var source = (byte*)state[range].Address + within;
+            Buffer.MemoryCopy(source, destination, part, part);
+            hash.Append(new ReadOnlySpan<byte>(source, (int)part));
+            destination += part;
+            (bytes, within) = (bytes - part, within + part);
+            if (within == state[range].Bytes) (range, within) = (range + 1, 0);
+        }
+    }
+}
+
+/// <summary>Lets a thread stand back behind others.</summary>
+internal static partial class ThreadNiceness
+{
+    private const int OfProcess = 0;
+
+    /// <summary>Sets the calling thread's niceness; does nothing where the system has none for threads.</summary>
+    public static void Set(int niceness)
+    {
+        // On Linux "process 0" is the calling thread.
+        if (OperatingSystem.IsLinux() && niceness > 0) _ = SetPriority(OfProcess, 0, niceness);
+    }
+
+    [LibraryImport("libc", EntryPoint = "setpriority")]
+    private static partial int SetPriority(int which, int who, int priority);
+}

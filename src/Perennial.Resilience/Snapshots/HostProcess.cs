@@ -1,0 +1,64 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Runtime.InteropServices;
+using Perennial.Core;
+
+namespace Perennial.Resilience.Snapshots;
+
+/// <summary>What makes a manager's process outlive its trainers, and starting one.</summary>
+public static partial class HostProcess
+{
+    /// <summary>Starts a manager's process and waits until it answers.</summary>
+    /// <param name="start">The command; it must come to <see cref="SnapshotHost.RunAsync"/>.</param>
+    /// <param name="endpoint">Where it will listen.</param>
+    /// <param name="runId">The run.</param>
+    /// <param name="timeout">How long to wait.</param>
+    /// <exception cref="PerennialException">Exit 1: it ended or did not answer.</exception>
+    public static Process Start(ProcessStartInfo start, SnapshotEndpoint endpoint, Guid runId, TimeSpan timeout)
+    {
+        ArgumentNullException.ThrowIfNull(start);
+        var process = Process.Start(start) ?? throw PerennialException.Failed("the snapshot manager could not be started");
+        var began = Stopwatch.GetTimestamp();
+        while (true)
+        {
+            try
+            {
+                SnapshotClient.Connect(endpoint, runId, TimeSpan.FromSeconds(1)).Dispose();
+                return process;
+            }
+            catch (IOException error)
+            {
+                if (process.HasExited) throw PerennialException.Failed($"the snapshot manager ended with code {process.ExitCode} before it answered at {endpoint}", error);
+                if (Stopwatch.GetElapsedTime(began) > timeout)
+                {
+                    process.Kill();
+                    throw PerennialException.Failed(string.Create(CultureInfo.InvariantCulture, $"the snapshot manager did not answer at {endpoint} within {timeout.TotalSeconds:0.#} s"), error);
+                }
+                Thread.Sleep(10);
+            }
+        }
+    }
+
+    /// <summary>
+    /// Leaves the session of whoever started this process, so that a signal to that process group does not come here, and ignores interrupt,
+    /// quit and hang-up. Termination is not ignored: it is how a node is shut down.
+    /// </summary>
+    internal static IDisposable StandAlone()
+    {
+        // Fails where the process leads a group already; then it is alone in it.
+        if (!OperatingSystem.IsWindows()) _ = SetSession();
+        var ignored = new[] { PosixSignal.SIGINT, PosixSignal.SIGQUIT, PosixSignal.SIGHUP }.Select(signal => PosixSignalRegistration.Create(signal, context => context.Cancel = true)).ToArray();
+        return new Registrations(ignored);
+    }
+
+    [LibraryImport("libc", EntryPoint = "setsid")]
+    private static partial int SetSession();
+
+    private sealed class Registrations(PosixSignalRegistration[] registrations) : IDisposable
+    {
+        public void Dispose()
+        {
+            foreach (var registration in registrations) registration.Dispose();
+        }
+    }
+}

@@ -1,0 +1,44 @@
+using CsCheck;
+using Perennial.Core;
+using Perennial.Resilience.Chaos;
+
+namespace Perennial.Resilience.Tests;
+
+public class ChaosPlanTests
+{
+    [Fact]
+    public void Reads_what_it_is_told()
+    {
+        var plan = ChaosPlan.Parse("kill=15s, hang=2m,pair=3,for=500ms,seed=7,most=4");
+        Assert.Equal(new ChaosPlan { Kill = TimeSpan.FromSeconds(15), Hang = TimeSpan.FromMinutes(2), Pair = 3, For = TimeSpan.FromMilliseconds(500), Seed = 7, Most = 4 }, plan);
+        Assert.Equal(4, plan.Faults().Count());
+    }
+
+    [Theory]
+    [InlineData("", "names no fault")]
+    [InlineData("seed=1", "names no fault")]
+    [InlineData("kill=15", "a time such as 15s")]
+    [InlineData("kill=-1s", "a time such as 15s")]
+    [InlineData("kill=1s,pair=x", "a whole number is expected")]
+    [InlineData("burn=1s", "burn=1s: unknown")]
+    public void Refuses_the_rest(string text, string says)
+    {
+        var error = Assert.Throws<PerennialException>(() => ChaosPlan.Parse(text));
+        Assert.Equal(ExitCode.Usage, error.Code);
+        Assert.Contains(says, error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Is_a_function_of_its_seed_with_the_stated_rate()
+    {
+        (from seed in Gen.ULong[0, 1_000_000] from pair in Gen.Int[0, 4] select new ChaosPlan { Kill = TimeSpan.FromSeconds(10), Seed = seed, Pair = pair, Most = 200 }).Sample(plan =>
+        {
+            var faults = plan.Faults().ToList();
+            Assert.Equal(faults, plan.Faults());
+            Assert.All(faults, fault => Assert.InRange(fault.After.TotalSeconds, 7, 13));
+            Assert.All(faults, fault => Assert.InRange(fault.Draw, 0, 1));
+            Assert.InRange(faults.Average(fault => fault.After.TotalSeconds), 9.2, 10.8);
+            Assert.Equal(plan.Pair == 0 ? 0 : 200 / plan.Pair, faults.Count(fault => fault.Workers == 2));
+        }, iter: 50);
+    }
+}

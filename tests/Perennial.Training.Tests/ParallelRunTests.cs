@@ -1,0 +1,153 @@
+using Perennial.Core;
+using Perennial.Core.Recipes;
+using Perennial.Data;
+using Perennial.Models;
+using Perennial.Objectives;
+using Perennial.Optimization;
+using Perennial.Resilience.Groups;
+using Perennial.Resilience.Membership;
+using Perennial.Tensors;
+using Perennial.Training.Parallel;
+using Perennial.Training.Recipes;
+using Perennial.Training.Runs;
+
+namespace Perennial.Training.Tests;
+
+/// <summary>Several processes (here: threads) train one recipe as one process does, whoever is lost on the way.</summary>
+public sealed class ParallelRunTests : IDisposable
+{
+    private readonly string place = Directory.CreateTempSubdirectory("perennial-parallel-").FullName;
+    private readonly ComponentRegistry components = ComponentRegistry.Scan(
+        [typeof(DataOptions).Assembly, typeof(Decoder).Assembly, typeof(CausalObjective).Assembly, typeof(AdamW).Assembly, typeof(TrainingRun).Assembly]);
+
+    public ParallelRunTests()
+    {
+        TorchRuntime.Initialize();
+        File.WriteAllText(Path.Combine(place, "text.txt"), string.Concat(Enumerable.Range(0, 3000).Select(i => $"the square of {i} is {(long)i * i}.\n\n")));
+    }
+
+    public void Dispose() => Directory.Delete(place, recursive: true);
+
+    private Recipe Recipe(int steps = 24) => new RecipeLoader(components).Parse($$"""
+        name: parallel
+        data:
+          sources: [{ path: {{Path.Combine(place, "text.txt")}}, split: paragraph }]
+          tokenizer: { kind: bpe, vocabulary: 300 }
+          cache: {{Path.Combine(place, "cache")}}
+        model: { kind: llama, layers: 1, width: 16, heads: 2, context: 16 }
+        optimizer: { rate: 1e-2 }
+        training: { steps: {{steps}}, batch: 7, precision: float32, threads: 1 }
+        practices: [{ kind: ema, decay: 0.9 }]
+        resilience: { checkpoint: 8 steps, keep: 2 }
+        evaluation: { every: 0 steps, tasks: [], prompts: [] }
+        """, "parallel.yaml");
+
+    private Task<RunResult> Worker(string run, IMembershipStore store, ICommunicatorFactory hub, int rank, int size, IRunObserver observer, int steps = 24) => Task.Factory.StartNew(
+        () => new TrainingRun(components).Execute(Recipe(steps), new TrainingRunOptions
+        {
+            RunFolder = Path.Combine(place, run),
+            Parallel = new ParallelSettings { Store = store, Groups = hub, Run = run, Rank = rank, WorldSize = size, Lease = TimeSpan.FromSeconds(2) },
+        }, [observer]), TaskCreationOptions.LongRunning);
+
+    private RunResult Alone(int steps = 24) => new TrainingRun(components).Execute(Recipe(steps), new TrainingRunOptions { RunFolder = Path.Combine(place, $"alone-{steps}") }, []);
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(3)]
+    public async Task Learns_what_one_process_learns_from_the_same_samples(int size)
+    {
+        using var store = new MemoryStore();
+        var (hub, seen) = (new ThreadHub(), new Recorder());
+        var results = await Task.WhenAll(Enumerable.Range(0, size).Select(rank => Worker($"of-{size}", store, hub, rank, size, seen)));
+        Assert.Single(results.Select(result => result.StateHash).Distinct());
+        Assert.Equal(Alone().Loss, results[0].Loss, 2e-5);
+        var committed = seen.Of<SamplesCommitted>();
+        Assert.Equal(Enumerable.Range(1, 24).Select(step => (long)step), committed.Select(step => step.Step));
+        Assert.All(committed, step => Assert.Equal((size, 7), (step.ByRank.Count, step.ByRank.Sum(ids => ids.Count))));
+        Assert.Equal(24 * 7, committed.SelectMany(step => step.ByRank).SelectMany(ids => ids).Distinct().Count());
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(2)]
+    public async Task Goes_on_without_a_lost_process_and_takes_a_new_one_in(int victim)
+    {
+        using var store = new MemoryStore();
+        var (hub, seen) = (new ThreadHub(), new Recorder());
+        var doomed = new DyingFactory(hub);
+        var workers = Enumerable.Range(0, 3).Select(rank => Worker("lossy", store, rank == victim ? doomed : hub, rank, 3, rank == victim && victim != 0 ? new Recorder() : seen, 60)).ToList();
+        await Assert.ThrowsAsync<SimulatedDeathException>(() => workers[victim]);
+        var newcomer = Worker("lossy", store, hub, 3, 3, seen, 60);
+        var results = await Task.WhenAll(workers.Where((_, rank) => rank != victim).Append(newcomer));
+        Assert.Single(results.Select(result => result.StateHash).Distinct());
+        Assert.Equal(Alone(60).Loss, results[0].Loss, 2e-4);
+        // A new leader tells of the last step again: the same samples.
+        var committed = seen.Of<SamplesCommitted>().GroupBy(step => step.Step).ToList();
+        Assert.Equal(Enumerable.Range(1, 60).Select(step => (long)step), committed.Select(step => step.Key).Order());
+        Assert.All(committed, tellings => Assert.Single(tellings.Select(step => string.Join(',', step.ByRank.SelectMany(ids => ids))).Distinct()));
+        Assert.NotEmpty(seen.Of<Recovered>());
+    }
+
+    private sealed class Recorder : IRunObserver
+    {
+        private readonly List<RunEvent> events = [];
+
+        public List<T> Of<T>()
+        {
+            lock (events) return [.. events.OfType<T>()];
+        }
+
+        public void Observe(RunEvent happened)
+        {
+            lock (events) events.Add(happened);
+        }
+    }
+
+    private sealed class SimulatedDeathException : Exception;
+
+    /// <summary>Its process dies in the 21st collective call of a step: without a word, as by SIGKILL.</summary>
+    private sealed class DyingFactory(ThreadHub hub) : ICommunicatorFactory
+    {
+        public ICommunicator Create(GroupSettings settings, CancellationToken cancellation = default) => new Dying(hub.Join(settings, cancellation));
+    }
+
+    private sealed class Dying(ThreadCommunicator inner) : ICommunicator
+    {
+        private int calls;
+
+        public int Rank => inner.Rank;
+
+        public int Size => inner.Size;
+
+        public long Epoch => inner.Epoch;
+
+        public void AllReduce(nint data, long count, ElementType type, Reduction reduction = Reduction.Sum, CallOptions options = default)
+        {
+            if (++calls == 21)
+            {
+                inner.Kill();
+                throw new SimulatedDeathException();
+            }
+            inner.AllReduce(data, count, type, reduction, options);
+        }
+
+        public void ReduceScatter(nint source, nint destination, ReadOnlySpan<long> counts, ElementType type, Reduction reduction = Reduction.Sum, CallOptions options = default) => inner.ReduceScatter(source, destination, counts, type, reduction, options);
+
+        public void AllGather(nint source, nint destination, ReadOnlySpan<long> counts, ElementType type, CallOptions options = default) => inner.AllGather(source, destination, counts, type, options);
+
+        public void Broadcast(nint data, long count, ElementType type, int root, CallOptions options = default) => inner.Broadcast(data, count, type, root, options);
+
+        public void Send(nint data, long count, ElementType type, int to, CallOptions options = default) => inner.Send(data, count, type, to, options);
+
+        public void Receive(nint data, long count, ElementType type, int from, CallOptions options = default) => inner.Receive(data, count, type, from, options);
+
+        public void Barrier(CallOptions options = default) => inner.Barrier(options);
+
+        public ICommunicator? Split(int color, int key, CallOptions options = default) => inner.Split(color, key, options);
+
+        public void Abort(string reason) => inner.Abort(reason);
+
+        public void Dispose() => inner.Dispose();
+    }
+}

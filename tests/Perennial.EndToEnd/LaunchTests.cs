@@ -31,15 +31,49 @@ public class LaunchTests
     {
         NeedsGloo();
         using var place = new Workplace();
-        var recipe = place.Recipe(steps: 1500);
-        var (code, output, error) = Cli.Run("launch", "--workers", "3", recipe, "--run", place["run"], "--json", "--chaos", "kill=1500ms,most=3,seed=4", "--set", "evaluation.every=0 steps", "--set", "resilience.checkpoint=500 steps");
+        var recipe = place.Recipe(steps: 800);
+        var (code, output, error) = Cli.Run("launch", "--workers", "3", recipe, "--run", place["run"], "--json", "--chaos", "kill=1200ms,most=2,seed=4", "--set", "evaluation.every=0 steps", "--set", "resilience.checkpoint=500 steps");
         Assert.True(code == 0, error);
         var summary = Events(output).Single(line => (string?)line["event"] == "launched");
         Assert.True((int)summary["faults"]! >= 1, error);
-        Assert.Equal(1500, (int)summary["audited_steps"]!);
+        Assert.Equal(800, (int)summary["audited_steps"]!);
         Assert.Contains("none lost, none twice", error, StringComparison.Ordinal);
         Assert.Empty((JsonArray)summary["wrong_steps"]!);
-        Assert.Equal(("done", 1500), ((string)Cli.LastLine(output)["event"]!, (int)Cli.LastLine(output)["step"]!));
+        Assert.Equal(("done", 800), ((string)Cli.LastLine(output)["event"]!, (int)Cli.LastLine(output)["step"]!));
+    }
+
+    [Fact]
+    public async Task All_workers_killed_at_once_go_on_from_memory_to_the_same_bits()
+    {
+        NeedsGloo();
+        using var place = new Workplace();
+        var recipe = place.Recipe("schedule: { kind: constant }", steps: 250);
+        string[] rest = ["--json", "--set", "evaluation.every=0 steps", "--set", "resilience.checkpoint=10000 steps"];
+        var (code, through, error) = Cli.Run(["launch", "--workers", "2", recipe, "--run", place["through"], .. rest]);
+        Assert.True(code == 0, error);
+        using var launched = Cli.Start(["launch", "--workers", "2", recipe, "--run", place["killed"], .. rest]);
+        var errors = launched.StandardError.ReadToEndAsync();
+        var lines = new List<string>();
+        while (lines.Count(line => line.Contains("\"step\"", StringComparison.Ordinal)) < 60 && launched.StandardOutput.ReadLine() is { } line) lines.Add(line);
+        foreach (var worker in Directory.GetDirectories("/proc").Where(folder => int.TryParse(Path.GetFileName(folder), out _)).Where(IsWorker)) System.Diagnostics.Process.GetProcessById(int.Parse(Path.GetFileName(worker), System.Globalization.CultureInfo.InvariantCulture)).Kill();
+        lines.AddRange(launched.StandardOutput.ReadToEnd().Split('\n', StringSplitOptions.RemoveEmptyEntries));
+        launched.WaitForExit();
+        Assert.True(launched.ExitCode == 0, await errors);
+        Assert.Contains(lines, line => line.Contains("no checkpoint was read", StringComparison.Ordinal));
+        Assert.Equal((string?)Cli.LastLine(through)["state_hash"], (string?)Cli.LastLine(string.Join('\n', lines))["state_hash"]);
+
+        bool IsWorker(string folder)
+        {
+            try
+            {
+                var command = File.ReadAllText(Path.Combine(folder, "cmdline"));
+                return command.Contains("train\0", StringComparison.Ordinal) && command.Contains(place["killed"], StringComparison.Ordinal);
+            }
+            catch (IOException)
+            {
+                return false;
+            }
+        }
     }
 
     [Fact]

@@ -45,6 +45,7 @@ internal static class LaunchCommand
             using var data = DataPreparation.Prepare(bound.Data, bound.Seed, context.Error.WriteLine, context.Cancellation);
             using var embedded = parsed.GetValue(store) is null ? EmbeddedStore.Start() : null;
             var address = embedded?.Address ?? StoreAddress.Parse(parsed.GetValue(store)!);
+            var manager = bound.Resilience.Snapshot.Amount > 0 ? SnapshotHostCommand.Ensure(folder.SnapshotId()) : null;
             List<string> arguments = ["train", path, "--run", folder.Path, "--json"];
             foreach (var assignment in parsed.GetValue(set) ?? []) arguments.AddRange(["--set", assignment]);
             if (bound.Training.Threads is null) arguments.AddRange(["--set", $"training.threads={Math.Max(1, Environment.ProcessorCount / count)}"]);
@@ -54,6 +55,7 @@ internal static class LaunchCommand
                 Variables = new Dictionary<string, string>(StringComparer.Ordinal)
                 {
                     [WorkerGroup.StoreVariable] = address.ToSecretString(), [WorkerGroup.RunVariable] = $"{bound.Name}-{Guid.NewGuid():N}",
+                    [WorkerGroup.SnapshotVariable] = manager?.ToString() ?? "", [WorkerGroup.SnapshotRunVariable] = $"{folder.SnapshotId()}",
                     ["MASTER_ADDR"] = address.Host, ["MASTER_PORT"] = $"{address.Port}",
                 },
             };

@@ -48,7 +48,7 @@ internal static class TrainCommand
         // Whoever launched several workers shows their progress.
         if (group is null || !json) observers.Add(progress);
         if (json) observers.Add(new JsonLines(context.Out));
-        var options = new TrainingRunOptions { Parallel = group?.Settings, RunFolder = folder, Fresh = fresh && group is null, Yardsticks = true, MeasureCeiling = precision => MachineProbe.ProductCeiling(precision) };
+        var options = new TrainingRunOptions { Parallel = group?.Settings, Memory = WorkerGroup.Memory, RunFolder = folder, Fresh = fresh && group is null, Yardsticks = true, MeasureCeiling = precision => MachineProbe.ProductCeiling(precision) };
         var result = new TrainingRun(context.Components).Execute(recipe, options, observers, context.Cancellation);
         return result.Completed ? ExitCode.Done : ExitCode.Interrupted;
     }

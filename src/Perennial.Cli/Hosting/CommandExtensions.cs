@@ -20,6 +20,13 @@ internal static class CommandExtensions
         writer.Flush();
     }
 
+    /// <summary>Leaves a command out of help.</summary>
+    public static Command Hides(this Command command)
+    {
+        command.Hidden = true;
+        return command;
+    }
+
     /// <summary>Sets a command's action to a function of its parse result that returns an exit code.</summary>
     public static Command Does(this Command command, Func<ParseResult, ExitCode> action)
     {

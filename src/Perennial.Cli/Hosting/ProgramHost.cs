@@ -18,7 +18,7 @@ public sealed record CommandContext(ComponentRegistry Components, TextWriter Out
 public static class ProgramHost
 {
     /// <summary>Commands that hear an interruption themselves, to save what they have; all others just end.</summary>
-    private static readonly string[] Saving = ["train", "launch", "verify-resume", "papers", "data"];
+    private static readonly string[] Saving = ["train", "launch", "snapshot-host", "verify-resume", "papers", "data"];
 
     /// <summary>Runs a command line.</summary>
     /// <returns>The exit code of the design, section 5.</returns>

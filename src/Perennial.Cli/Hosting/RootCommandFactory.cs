@@ -11,6 +11,7 @@ public static class RootCommandFactory
     {
         TrainCommand.Create(context),
         LaunchCommand.Create(context),
+        SnapshotHostCommand.Create(context),
         EvaluateCommand.Create(context),
         ScoreCommand.Create(context),
         GenerateCommand.Create(context),

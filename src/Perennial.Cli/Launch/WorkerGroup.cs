@@ -2,6 +2,8 @@ using Perennial.Core;
 using Perennial.Membership;
 using Perennial.Resilience.Groups;
 using Perennial.Resilience.Membership;
+using Perennial.Resilience.Snapshots;
+using Perennial.Training.Memory;
 using Perennial.Training.Parallel;
 
 namespace Perennial.Cli.Launch;
@@ -14,6 +16,12 @@ internal sealed class WorkerGroup : IDisposable
 
     /// <summary>Tells runs that share a store apart.</summary>
     public const string RunVariable = "PERENNIAL_RUN_ID";
+
+    /// <summary>The snapshot manager of this machine; set by <c>perennial launch</c>, with <see cref="SnapshotRunVariable"/>.</summary>
+    public const string SnapshotVariable = "PERENNIAL_SNAPSHOT";
+
+    /// <summary>The id of the run's memory.</summary>
+    public const string SnapshotRunVariable = "PERENNIAL_SNAPSHOT_RUN";
 
     private readonly EmbeddedStore? embedded;
     private readonly RedisStore store;
@@ -28,6 +36,10 @@ internal sealed class WorkerGroup : IDisposable
     }
 
     public ParallelSettings Settings { get; }
+
+    /// <summary>Where the state outlives this process, if somewhere.</summary>
+    public static MemorySettings? Memory => Environment.GetEnvironmentVariable(SnapshotVariable) is { Length: > 0 } endpoint && Guid.TryParse(Environment.GetEnvironmentVariable(SnapshotRunVariable), out var run)
+        ? new MemorySettings(run, SnapshotEndpoint.Parse(endpoint)) : null;
 
     /// <summary>Joins where the variables say so; null for a process alone.</summary>
     /// <exception cref="PerennialException">Exit 2: a variable is missing or wrong. Exit 4: the engine is not there.</exception>

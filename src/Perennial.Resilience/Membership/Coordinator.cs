@@ -82,10 +82,11 @@ internal sealed class Coordinator(IMembershipStore store, MembershipKeys keys, M
         var now = time.GetTimestamp();
         var present = alive.Select(member => member.Id).ToHashSet();
         var settled = true;
+        var patience = current is not null && !current.Members.Any(member => present.Contains(member.Id)) ? options.Regather : options.Settle;
         for (var id = (current?.Seen ?? 0) + 1; id <= given; id++)
         {
             if (!newcomers.TryGetValue(id, out var since)) newcomers[id] = since = now;
-            if (time.GetElapsedTime(since, now) < (present.Contains(id) ? options.Settle : options.Lease)) settled = false;
+            if (time.GetElapsedTime(since, now) < (present.Contains(id) ? patience : options.Lease)) settled = false;
         }
         return settled || (current is null && alive.Count >= options.Expected);
     }

@@ -33,6 +33,9 @@ public sealed record MembershipOptions
     /// <summary>Newcomers are admitted when no further one has come for this long, so that a group grows in one change.</summary>
     public TimeSpan Settle { get; init; } = TimeSpan.FromMilliseconds(100);
 
+    /// <summary>After the loss of all members at once: how long those who come back wait for the rest of the expected ones.</summary>
+    public TimeSpan Regather { get; init; } = TimeSpan.FromSeconds(15);
+
     /// <summary>Throws unless the options make sense together.</summary>
     /// <exception cref="ArgumentException">They do not.</exception>
     public void Validate()

@@ -13,7 +13,7 @@ namespace Perennial.Training.Loop;
 /// The one loop. A step is a transaction: batch, forward, backward; the loss and the gradient are tested; only then do optimizer,
 /// practices, cursor and counters move, together. Nothing here looks at the clock to decide anything.
 /// </summary>
-internal sealed class TrainingLoop(RunParts parts, IReplicas replicas, IPracticeServices services, Action<RunEvent> tell, CancellationToken cancellation)
+internal sealed class TrainingLoop(RunParts parts, IReplicas replicas, IPracticeServices services, Action<RunEvent> tell, Action beforeUpdate, CancellationToken cancellation)
 {
     private readonly SpikeOptions spikes = parts.Recipe.Training.OnSpike;
     private readonly int rows = parts.Recipe.Training.MicroBatch ?? MicroBatches.DefaultRows(parts.Recipe.Training.Batch, parts.Config.Context);
@@ -66,6 +66,7 @@ internal sealed class TrainingLoop(RunParts parts, IReplicas replicas, IPractice
             return false;
         }
         var rate = parts.Rates.Rate * progress.RateFactor * parts.Schedule.Factor(progress.Step, parts.TotalSteps, parts.TokensPerStep);
+        beforeUpdate();
         using (no_grad()) parts.Optimizer.Step(progress.Step + 1, rate, norm.ClipScale(parts.Rates.Clip));
         parts.Model.ParametersChanged();
         State.Progress = progress with

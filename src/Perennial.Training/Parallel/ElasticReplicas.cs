@@ -19,14 +19,20 @@ internal sealed class ElasticReplicas : IReplicas
     private readonly ParallelSettings settings;
     private readonly TrainingState state;
     private readonly Func<string> hash;
+    private readonly Func<bool> restore;
     private readonly MembershipSession session;
     private ICommunicator? group;
     private Epoch? epoch;
     private (double Agree, double Group, double State) phases;
+    private bool hasAgreed;
 
-    public ElasticReplicas(ParallelSettings settings, TrainingState state, Func<string> hash)
+    /// <param name="settings">How this process meets the others.</param>
+    /// <param name="state">Its state.</param>
+    /// <param name="hash">The state's hash.</param>
+    /// <param name="restore">Brings back what outlived all processes; asked where nobody survived. True where it replaced the state.</param>
+    public ElasticReplicas(ParallelSettings settings, TrainingState state, Func<string> hash, Func<bool> restore)
     {
-        (this.settings, this.state, this.hash) = (settings, state, hash);
+        (this.settings, this.state, this.hash, this.restore) = (settings, state, hash, restore);
         session = new MembershipSession(settings.Store, new MembershipOptions
         {
             Run = settings.Run, Address = settings.Address, Node = settings.Node, Order = settings.Rank, Expected = settings.WorldSize, Lease = settings.Lease,
@@ -95,7 +101,10 @@ internal sealed class ElasticReplicas : IReplicas
                 var agreed = Stopwatch.GetElapsedTime(clock).TotalSeconds;
                 Form(epoch, rank);
                 var formed = Stopwatch.GetElapsedTime(clock).TotalSeconds;
-                var replaced = StateAgreement.Bring(Present, state, hash);
+                // Survivors stand before newcomers: a newcomer at the head means that nobody survived.
+                var replaced = !hasAgreed && rank == 0 && restore();
+                replaced |= StateAgreement.Bring(Present, state, hash);
+                hasAgreed = true;
                 phases = (agreed, formed - agreed, Stopwatch.GetElapsedTime(clock).TotalSeconds - formed);
                 return replaced;
             }

@@ -9,7 +9,7 @@ namespace Perennial.Training.Runs;
 /// <param name="path">The folder.</param>
 public sealed class RunFolder(string path)
 {
-    private const string RecipeName = "recipe.yaml";
+    private const string RecipeName = "recipe.yaml", SnapshotName = "snapshot-id.txt";
 
     /// <summary>The folder.</summary>
     public string Path { get; } = path;
@@ -56,7 +56,17 @@ public sealed class RunFolder(string path)
     {
         if (Directory.Exists(Checkpoints.Root)) Directory.Delete(Checkpoints.Root, recursive: true);
         foreach (var file in Directory.EnumerateFiles(Path, "events.out.tfevents.*").Concat(
-            new[] { RecipeName, "metrics.jsonl", "report.html", "log.txt" }.Select(name => System.IO.Path.Combine(Path, name))).ToList()) File.Delete(file);
+            new[] { RecipeName, "metrics.jsonl", "report.html", "log.txt", SnapshotName }.Select(name => System.IO.Path.Combine(Path, name))).ToList()) File.Delete(file);
+    }
+
+    /// <summary>The id under which this run's memory outlives its processes; made once, and gone with a fresh start.</summary>
+    public Guid SnapshotId()
+    {
+        var path = System.IO.Path.Combine(Path, SnapshotName);
+        if (File.Exists(path) && Guid.TryParse(File.ReadAllText(path).Trim(), out var known)) return known;
+        var made = Guid.NewGuid();
+        AtomicFile.WriteText(path, made.ToString());
+        return made;
     }
 
     /// <summary>Writes the resolved recipe.</summary>

@@ -6,6 +6,7 @@ using Perennial.Tensors;
 using Perennial.Training.Bench;
 using Perennial.Training.Checkpoints;
 using Perennial.Training.Loop;
+using Perennial.Training.Memory;
 using Perennial.Training.Parallel;
 using Perennial.Training.Practices;
 
@@ -23,6 +24,7 @@ internal sealed class RunSession : IDisposable
     private readonly Action<RunEvent> observers;
     private readonly CancellationToken cancellation;
     private readonly IReplicas replicas;
+    private readonly MemorySnapshots? memory;
     private readonly HeldOutService service;
     private readonly TrainingLoop loop;
     private RunLock? turn;
@@ -35,9 +37,10 @@ internal sealed class RunSession : IDisposable
     public RunSession(RunParts parts, RunFolder folder, TrainingRunOptions options, Action<RunEvent> observers, CancellationToken cancellation)
     {
         (this.parts, this.folder, this.options, this.observers, this.cancellation) = (parts, folder, options, observers, cancellation);
-        replicas = options.Parallel is { } settings ? new ElasticReplicas(settings, parts.State, parts.HashState) : new SoloReplica();
+        memory = options.Memory is { } kept ? new MemorySnapshots(kept, parts.State, line => Tell(new Notice("warning", line))) : null;
+        replicas = options.Parallel is { } settings ? new ElasticReplicas(settings, parts.State, parts.HashState, RestoreFromMemory) : new SoloReplica();
         service = new HeldOutService(parts, Tell);
-        loop = new TrainingLoop(parts, replicas, service, Tell, cancellation);
+        loop = new TrainingLoop(parts, replicas, service, Tell, () => memory?.WaitCopied(), cancellation);
     }
 
     private bool IsLeading => writer is not null;
@@ -51,7 +54,7 @@ internal sealed class RunSession : IDisposable
         resumed = Resume();
         if (resumed >= 0) loop.RestorePractices();
         else loop.RememberPractices();
-        if ((replicas as ElasticReplicas)?.Begin() == true) StateReplaced();
+        if (replicas is ElasticReplicas elastic ? elastic.Begin() : RestoreFromMemory()) StateReplaced();
         while (true)
         {
             try
@@ -64,6 +67,7 @@ internal sealed class RunSession : IDisposable
             }
             catch (CommunicatorException lost)
             {
+                memory?.WaitCopied();
                 var (recovered, replaced) = ((ElasticReplicas)replicas).Recover(lost);
                 if (replaced) StateReplaced();
                 // A step that broke half-way may have changed what practices remember.
@@ -77,6 +81,7 @@ internal sealed class RunSession : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
+        memory?.Dispose();
         writer?.Dispose();
         turn?.Dispose();
         loop.Release();
@@ -104,6 +109,7 @@ internal sealed class RunSession : IDisposable
         if (replicas.IsLeader == IsLeading) return;
         if (!replicas.IsLeader)
         {
+            memory?.Leave();
             writer!.Dispose();
             turn?.Dispose();
             (writer, turn) = (null, null);
@@ -122,9 +128,17 @@ internal sealed class RunSession : IDisposable
         var flops = TrainingFlops.PerToken(parts.Config, parts.Config.Context);
         Tell(new RunStarted(folder.Path, RecipeWriter.ToYaml(parts.Recipe), parts.Model.Parameters.Layout.Length, parts.TotalSteps, parts.TokensPerStep,
             Progress.Step - (takesOver ? 1 : 0), flops, ceiling, RunFacts.Of(parts, options.Yardsticks && !takesOver)));
+        memory?.Lead();
         foreach (var notice in early) Tell(notice);
         early.Clear();
         foreach (var last in loop.LastTold) Tell(last);
+    }
+
+    private bool RestoreFromMemory()
+    {
+        if (memory?.Restore() is not { } how) return false;
+        Tell(new Notice("info", how));
+        return true;
     }
 
     private void StateReplaced()
@@ -138,6 +152,7 @@ internal sealed class RunSession : IDisposable
     {
         var evaluateEvery = parts.Recipe.Evaluation.Every.ToSteps(parts.TotalSteps, parts.TokensPerStep);
         var checkpointEvery = parts.Recipe.Resilience.Checkpoint.ToSteps(parts.TotalSteps, parts.TokensPerStep);
+        var snapshotEvery = Math.Max(1, parts.Recipe.Resilience.Snapshot.ToSteps(parts.TotalSteps, parts.TokensPerStep));
         var due = false;
         while (Progress.Step < parts.TotalSteps)
         {
@@ -146,6 +161,7 @@ internal sealed class RunSession : IDisposable
             TakeStep();
             if (writer?.Poll() is { } finished) Tell(finished);
             var step = Progress.Step;
+            if (IsLeading && step % snapshotEvery == 0) memory?.Offer();
             due |= checkpointEvery > 0 && step % checkpointEvery == 0;
             if (due && loop.IsSavePoint && step < parts.TotalSteps)
             {
@@ -154,6 +170,8 @@ internal sealed class RunSession : IDisposable
             }
             if (IsLeading && (step == parts.TotalSteps || (evaluateEvery > 0 && step % evaluateEvery == 0)))
             {
+                // Practices lend their weights to the model while they are scored.
+                memory?.WaitCopied();
                 Evaluate(withSamples: true);
                 TorchRuntime.ReleaseFreeMemory();
             }
@@ -192,6 +210,11 @@ internal sealed class RunSession : IDisposable
         {
             if (completed && service.BitsPerByte is null) Evaluate(withSamples: false);
             Save();
+            if (memory is { Account: var account } && account.Taken > 0)
+            {
+                Tell(new Notice("info", $"memory snapshots: {account.Taken} taken, {account.Skipped} skipped, the steps waited {account.Stall:F2} s for them"));
+                if (completed) memory.Retire();
+            }
         }
         var speed = loop.Work.Seconds > 0 ? loop.Work.Tokens / loop.Work.Seconds : 0;
         var result = new RunResult

@@ -2,6 +2,7 @@ using Perennial.Core;
 using Perennial.Core.Recipes;
 using Perennial.Tensors;
 using Perennial.Training.Loop;
+using Perennial.Training.Memory;
 using Perennial.Training.Parallel;
 using Perennial.Training.Recipes;
 using TorchSharp;
@@ -25,6 +26,9 @@ public sealed record TrainingRunOptions
 
     /// <summary>The other processes of the run; null for one process alone.</summary>
     public ParallelSettings? Parallel { get; init; }
+
+    /// <summary>Where the newest state outlives the trainers; null where only checkpoints do.</summary>
+    public MemorySettings? Memory { get; init; }
 
     /// <summary>Stop (as if interrupted) after this many committed steps of the whole run; for proofs of exact resume.</summary>
     public long? StopAtStep { get; init; }

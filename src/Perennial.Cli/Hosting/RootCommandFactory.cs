@@ -20,6 +20,7 @@ public static class RootCommandFactory
         VerifyResumeCommand.Create(context),
         PapersCommand.Create(context),
         BenchCommand.Create(context),
+        SimulateCommand.Create(context),
         DoctorCommand.Create(context),
         SchemaCommand.Create(context),
         ComponentsCommand.Create(context),

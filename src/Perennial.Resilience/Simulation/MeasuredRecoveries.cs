@@ -1,0 +1,122 @@
+using System.ComponentModel.DataAnnotations;
+using Perennial.Core;
+using Perennial.Core.Recipes;
+
+namespace Perennial.Resilience.Simulation;
+
+/// <summary>One measured recovery: seconds of every phase.</summary>
+public sealed record MeasuredEvent
+{
+    /// <summary>Seconds from the run's start to the fault.</summary>
+    [Range(0.0, double.MaxValue)]
+    public required double At { get; init; }
+
+    /// <summary>Ranks that were lost (path · stages + stage).</summary>
+    [MinLength(1)]
+    public required IReadOnlyList<int> Ranks { get; init; }
+
+    /// <summary>Whether only processes died.</summary>
+    public bool Software { get; init; } = true;
+
+    /// <summary>Until the fault was noticed.</summary>
+    [Range(0.0, double.MaxValue)]
+    public double Detect { get; init; }
+
+    /// <summary>Agreement on members and step.</summary>
+    [Range(0.0, double.MaxValue)]
+    public double Agree { get; init; }
+
+    /// <summary>Communicators.</summary>
+    [Range(0.0, double.MaxValue)]
+    public double Group { get; init; }
+
+    /// <summary>Planning.</summary>
+    [Range(0.0, double.MaxValue)]
+    public double Plan { get; init; }
+
+    /// <summary>State into place, transfers included.</summary>
+    [Range(0.0, double.MaxValue)]
+    public double Move { get; init; }
+
+    /// <summary>Back into step, without the work done again.</summary>
+    [Range(0.0, double.MaxValue)]
+    public double Replay { get; init; }
+
+    /// <summary>Work done again.</summary>
+    [Range(0.0, double.MaxValue)]
+    public double Again { get; init; }
+
+    /// <summary>Seconds of a phase.</summary>
+    public double this[RecoveryPhase phase] => phase switch
+    {
+        RecoveryPhase.Detect => Detect,
+        RecoveryPhase.Agree => Agree,
+        RecoveryPhase.Group => Group,
+        RecoveryPhase.Plan => Plan,
+        RecoveryPhase.Move => Move,
+        _ => Replay,
+    };
+
+    /// <summary>Fault to the point where the job was: all phases and the work done again.</summary>
+    public double Total => Enum.GetValues<RecoveryPhase>().Sum(phase => this[phase]) + Again;
+}
+
+/// <summary>One measured run.</summary>
+public sealed record MeasuredRun
+{
+    /// <summary>Name.</summary>
+    public required string Name { get; init; }
+
+    /// <summary>The policy that was in force, by its kind.</summary>
+    public required string Policy { get; init; }
+
+    /// <summary>D.</summary>
+    [Range(1, 1_000_000)]
+    public required int Paths { get; init; }
+
+    /// <summary>P.</summary>
+    [Range(1, 10_000)]
+    public int Stages { get; init; } = 1;
+
+    /// <summary>Wall-clock seconds of the run.</summary>
+    [Range(0.0, double.MaxValue, MinimumIsExclusive = true)]
+    public required double Seconds { get; init; }
+
+    /// <summary>Steps that it committed.</summary>
+    [Range(1, int.MaxValue)]
+    public required int Steps { get; init; }
+
+    /// <summary>Seconds of a step before the first fault.</summary>
+    [Range(0.0, double.MaxValue, MinimumIsExclusive = true)]
+    public required double StepSeconds { get; init; }
+
+    /// <summary>Spare nodes.</summary>
+    [Range(0, 1_000_000)]
+    public int Spares { get; init; }
+
+    /// <summary>Recoveries, in order of time.</summary>
+    public required IReadOnlyList<MeasuredEvent> Events { get; init; }
+}
+
+/// <summary>A JSON (or YAML) file of measured runs: <c>{ "runs": [ … ] }</c>, the keys as in recipes.</summary>
+public sealed record MeasuredRecoveries
+{
+    /// <summary>Runs.</summary>
+    [MinLength(1)]
+    public required IReadOnlyList<MeasuredRun> Runs { get; init; }
+
+    /// <summary>Reads the file.</summary>
+    /// <exception cref="PerennialException">Exit 2, with file, line, column and key.</exception>
+    public static MeasuredRecoveries Load(string path, ComponentRegistry components)
+    {
+        var measured = new RecipeBinder(components).Bind<MeasuredRecoveries>(RecipeDocument.Load(path));
+        foreach (var run in measured.Runs)
+        {
+            if (components.Find(typeof(IRecoveryPolicy), run.Policy) is null)
+                throw PerennialException.Usage($"{path}: run '{run.Name}' has policy '{run.Policy}'{Nearest.Hint(run.Policy, [.. components.Kinds(typeof(IRecoveryPolicy))])}");
+            if (run.Events.SelectMany(fault => fault.Ranks).FirstOrDefault(rank => rank < 0 || rank >= run.Paths * run.Stages) is var wrong and not 0)
+                throw PerennialException.Usage($"{path}: run '{run.Name}' lost rank {wrong}, but has ranks 0 to {run.Paths * run.Stages - 1}");
+        }
+        return measured;
+    }
+}

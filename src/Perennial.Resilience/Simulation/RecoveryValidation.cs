@@ -1,0 +1,51 @@
+using Perennial.Core;
+
+namespace Perennial.Resilience.Simulation;
+
+/// <summary>Predicted against measured, for one run.</summary>
+/// <param name="Name">The run.</param>
+/// <param name="Policy">Its policy.</param>
+/// <param name="Independent">The phase times came from other runs only. If not, there was no other run of this policy, and the check says little.</param>
+/// <param name="MeasuredRecovery">Mean seconds of a recovery.</param>
+/// <param name="PredictedRecovery">The same, predicted.</param>
+/// <param name="MeasuredSteps">Committed steps.</param>
+/// <param name="PredictedSteps">The same, predicted.</param>
+public sealed record ValidatedRun(string Name, string Policy, bool Independent, double MeasuredRecovery, double PredictedRecovery, long MeasuredSteps, long PredictedSteps)
+{
+    /// <summary>|predicted − measured| / measured of the recovery time; 0 when neither had a recovery.</summary>
+    public double RecoveryError => MeasuredRecovery == 0 ? PredictedRecovery == 0 ? 0 : double.PositiveInfinity : Math.Abs(PredictedRecovery - MeasuredRecovery) / MeasuredRecovery;
+
+    /// <summary>|predicted − measured| / measured of the steps.</summary>
+    public double StepError => Math.Abs(PredictedSteps - MeasuredSteps) / (double)MeasuredSteps;
+}
+
+/// <summary>Plays measured runs again in the simulation: same faults at the same times, phase times from the other runs of the same policy.</summary>
+public static class RecoveryValidation
+{
+    /// <summary>Predicts every measured run.</summary>
+    /// <param name="options">Job, cluster and protection as they were; paths, stages, step time and spares come from each run. Spread is left out.</param>
+    /// <param name="measured">The runs.</param>
+    /// <exception cref="PerennialException">Exit 2: a run's policy is not among the options' policies.</exception>
+    public static IReadOnlyList<ValidatedRun> Compare(SimulationOptions options, MeasuredRecoveries measured)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        ArgumentNullException.ThrowIfNull(measured);
+        return [.. measured.Runs.Select(run => Compare(options, run, [.. measured.Runs.Where(other => !ReferenceEquals(other, run) && other.Policy == run.Policy && other.Events.Count > 0)]))];
+    }
+
+    private static ValidatedRun Compare(SimulationOptions options, MeasuredRun run, IReadOnlyList<MeasuredRun> others)
+    {
+        var chosen = options.Policies.FirstOrDefault(candidate => candidate.Kind == run.Policy)
+            ?? throw PerennialException.Usage($"measured run '{run.Name}' has policy '{run.Policy}', which the recipe does not list");
+        var events = (others.Count > 0 ? others : [run]).SelectMany(other => other.Events).ToList();
+        var times = chosen.Create().Times;
+        var policy = RecoveryCalibration.Calibrated(chosen, (events.Count > 0 ? RecoveryCalibration.Times(times, events) : times) with { Spread = 0 }).Create();
+        // Measured moves contain their transfers, so the state has no bytes of its own here.
+        var local = options with { Job = options.Job with { Stages = run.Stages, StepSeconds = run.StepSeconds, StateBytes = 0 }, Cluster = options.Cluster with { PerNode = 1 } };
+        var setup = Simulator.Setup(local, policy, (long)run.Paths * run.Stages) with { Spares = run.Spares };
+        var faults = new RecordedFaults(run.Events.Select(fault => new Fault(fault.At, fault.Ranks, fault.Software)));
+        var outcome = new JobRun(setup, faults, new(options.Seed, 0)).Run(run.Seconds);
+        return new(run.Name, run.Policy, others.Count > 0, run.Events.Count == 0 ? 0 : run.Events.Average(fault => fault.Total),
+            outcome.Incidents.Count == 0 ? 0 : outcome.Incidents.Average(incident => incident.Seconds), run.Steps, outcome.Steps);
+    }
+}

@@ -1,0 +1,66 @@
+using System.Globalization;
+using Perennial.Core;
+using Perennial.Core.Safetensors;
+using Perennial.Resilience.Layouts;
+using Perennial.Resilience.Plans;
+
+namespace Perennial.Resilience.Universal;
+
+/// <summary>
+/// Rewrites checkpoints without a model: into files for another layout, into one file a tensor, and back. Memory is one part of the
+/// writer (1 MiB) and the mapped pages, whatever the model's size. What was written is read back and judged by the transition gate
+/// before the manifest appears.
+/// </summary>
+public static class UniversalConverter
+{
+    /// <summary>Rewrites into the files that ranks of <paramref name="target"/> would have written.</summary>
+    /// <param name="source">The checkpoint.</param>
+    /// <param name="folder">An existing, empty folder.</param>
+    /// <param name="target">The layout that the files are for.</param>
+    /// <exception cref="PerennialException">Exit 2: another model. Exit 3: the source is damaged or the result is not equal to it.</exception>
+    public static UniversalManifest Reshard(UniversalCheckpoint source, string folder, StateLayout target) => Rewrite(source, folder, target, StoredLayout.Duty(target), file => $"rank-{Number(file)}.safetensors");
+
+    /// <summary>Rewrites into one file a tensor, each entry in its logical shape: readable by any tool.</summary>
+    /// <param name="source">The checkpoint.</param>
+    /// <param name="folder">An existing, empty folder.</param>
+    /// <exception cref="PerennialException">Exit 3: the source is damaged or the result is not equal to it.</exception>
+    public static UniversalManifest Consolidate(UniversalCheckpoint source, string folder)
+    {
+        ArgumentNullException.ThrowIfNull(source);
+        var atoms = StoredLayout.Atoms(source.Manifest.Stored);
+        return Rewrite(source, folder, atoms, atoms, file => $"tensor-{Number(file)}.safetensors");
+    }
+
+    private static UniversalManifest Rewrite(UniversalCheckpoint source, string folder, StateLayout live, StateLayout stored, Func<int, string> name)
+    {
+        ArgumentNullException.ThrowIfNull(source);
+        var old = source.Manifest;
+        if (live.Slots.Count == old.Slots.Count && live.Slots.Zip(old.Slots).All(pair => pair.First.Layout.Equals(pair.Second.Live)))
+            throw PerennialException.Usage($"{source.Folder}: the checkpoint is in this layout already");
+        var files = new List<UniversalFile>();
+        for (var file = 0; file < stored.Ranks; file++)
+            files.Add(ShardFile.Write(Path.Combine(folder, name(file)), old.Save, stored, file, old.ChunkBytes, slot => source.Window(slot.Slot.Name, slot.Layout, file)));
+        var expected = source.Expected(live);
+        var slots = live.Slots.Zip(stored.Slots, (memory, disk) => new UniversalSlot(memory.Slot, memory.Layout, disk.Layout)).ToList();
+        Prove(folder, stored, files, expected);
+        var summary = expected with { Slots = [.. expected.Slots.Select(slot => slot with { LayoutHash = live.Find(slot.Slot.Name)!.Layout.HashText })] };
+        var manifest = old with { Shape = live.Shape.ToString(), Slots = slots, Files = files, Summary = summary };
+        manifest.Write(folder);
+        return manifest;
+    }
+
+    /// <summary>Reads the new files back as if they were ranks.</summary>
+    private static void Prove(string folder, StateLayout stored, List<UniversalFile> files, StateSummary expected)
+    {
+        var evidence = new List<RankEvidence>();
+        for (var index = 0; index < files.Count; index++)
+        {
+            using var file = SafetensorsFile.Open(Path.Combine(folder, files[index].Name));
+            var buffers = stored.Slots.ToDictionary(slot => slot.Slot.Name, slot => file.Header.Find(slot.Slot.Name) is { } entry ? FlatBytes.At(file.Pointer(entry), entry.ByteLength) : FlatBytes.Of(Memory<byte>.Empty));
+            evidence.Add(RankEvidence.Gather(stored, index, buffers, expected.Progress));
+        }
+        TransitionGate.Require(expected, stored, evidence);
+    }
+
+    private static string Number(int file) => file.ToString("d4", CultureInfo.InvariantCulture);
+}

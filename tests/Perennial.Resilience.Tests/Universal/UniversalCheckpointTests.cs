@@ -171,9 +171,10 @@ public sealed class UniversalCheckpointTests : IDisposable
         LogicalTensor[] tensors = [new("layers.0.norm", [6], 4), new("layers.0.w", [4, 6], 4)];
         var rules = new RuleTable([new("layers.{layer}.norm", new Replicate(), Replicas: Replicas.Average), new("layers.{layer}.w", new ShardDimension(1))]);
         StateLayout At(string shape) => StateLayout.Build(tensors, rules, ParallelShape.Parse(shape), [new("weight", SlotRole.Weight)], new LayoutOptions(8));
-        var two = At("tensor=2");
+        // The matrix is written once, the norm by both ranks: the files are laid out unlike the memory.
+        var two = At("data=2");
         var folder = Folder("averaged");
-        var values = Enumerable.Range(0, 2).Select(rank => Enumerable.Range(0, 18).Select(i => i < 6 ? i + 10f * rank : i).ToArray()).ToList();
+        var values = Enumerable.Range(0, 2).Select(rank => Enumerable.Range(0, 30).Select(i => i < 6 ? i + 10f * rank : i).ToArray()).ToList();
         for (var rank = 0; rank < 2; rank++)
             UniversalWriter.WriteRank(folder, "a", two, rank, new Dictionary<string, FlatBytes> { ["weight"] = FlatBytes.Of(System.Runtime.InteropServices.MemoryMarshal.AsBytes<float>(values[rank]).ToArray()) }, SampleState.Progress);
         UniversalWriter.Finish(folder, "a", two);

@@ -1,5 +1,6 @@
 using Perennial.Core;
 using Perennial.Data.Preparation;
+using Perennial.Resilience.Groups;
 using Perennial.Tensors;
 
 namespace Perennial.Cli.Doctor;
@@ -19,7 +20,7 @@ internal static class Examination
             return MachineDiagnosis.Without(missing.Message);
         }
         Directory.CreateDirectory(DataPreparation.DefaultCache);
-        return MachineDiagnosis.Of(torch, MachineProbe.Measure(new MachineProbeOptions { Quick = true, Folder = DataPreparation.DefaultCache }), FindXz());
+        return MachineDiagnosis.Of(torch, MachineProbe.Measure(new MachineProbeOptions { Quick = true, Folder = DataPreparation.DefaultCache }), FindXz(), GlooLibrary.WhyMissing());
     }
 
     private static string? FindXz() => (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator)

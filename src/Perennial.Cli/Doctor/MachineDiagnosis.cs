@@ -13,11 +13,12 @@ public static class MachineDiagnosis
     /// <param name="torch">The native engine.</param>
     /// <param name="machine">Measured ceilings.</param>
     /// <param name="xz">Path of the xz program; null when there is none.</param>
-    public static Diagnosis Of(TorchReport torch, MachineMeasures machine, string? xz)
+    /// <param name="groupsMissing">What is missing for groups of processes, with its cure; null when nothing is.</param>
+    public static Diagnosis Of(TorchReport torch, MachineMeasures machine, string? xz, string? groupsMissing = null)
     {
         ArgumentNullException.ThrowIfNull(torch);
         ArgumentNullException.ThrowIfNull(machine);
-        return new Diagnosis([Processor(torch, machine), Engine(torch), Speed(torch, machine), Helpers(xz)]);
+        return new Diagnosis([Processor(torch, machine), Engine(torch), Speed(torch, machine), Helpers(xz, groupsMissing)]);
     }
 
     /// <summary>The diagnosis of a machine on which libtorch does not load.</summary>
@@ -83,8 +84,11 @@ public static class MachineDiagnosis
         ]);
     }
 
-    private static FindingGroup Helpers(string? xz) => new("helpers", "Helpers",
+    private static FindingGroup Helpers(string? xz, string? groupsMissing) => new("helpers", "Helpers",
     [
+        groupsMissing is null
+            ? new Finding("groups", "several processes", "Gloo is there", true, Health.Good)
+            : new Finding("groups", "several processes", "not possible yet", false, Health.Warning, groupsMissing),
         xz is null
             ? new Finding("xz", "xz", "not found", false, Health.Warning, "reports leave the xz yardstick out; Debian: apt-get install xz-utils")
             : new Finding("xz", "xz", xz, Health: Health.Good),

@@ -32,7 +32,7 @@ public class LaunchTests
         NeedsGloo();
         using var place = new Workplace();
         var recipe = place.Recipe(steps: 800);
-        var (code, output, error) = Cli.Run("launch", "--workers", "3", recipe, "--run", place["run"], "--json", "--chaos", "kill=1200ms,most=2,seed=4", "--set", "evaluation.every=0 steps", "--set", "resilience.checkpoint=500 steps");
+        var (code, output, error) = Cli.Run("launch", "--workers", "3", recipe, "--run", place["run"], "--json", "--chaos", "kill=300ms,most=2,seed=4", "--set", "evaluation.every=0 steps", "--set", "resilience.checkpoint=500 steps");
         Assert.True(code == 0, error);
         var summary = Events(output).Single(line => (string?)line["event"] == "launched");
         Assert.True((int)summary["faults"]! >= 1, error);

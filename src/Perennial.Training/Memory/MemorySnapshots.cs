@@ -92,7 +92,7 @@ internal sealed unsafe class MemorySnapshots(MemorySettings settings, TrainingSt
     public void Offer()
     {
         if (agent is null) return;
-        if (!committing.IsCompleted || WriteProgress() is false)
+        if (!committing.IsCompleted || !WriteProgress())
         {
             Account = Account with { Skipped = Account.Skipped + 1 };
             return;

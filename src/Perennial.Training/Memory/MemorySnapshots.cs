@@ -32,6 +32,7 @@ internal sealed unsafe class MemorySnapshots(MemorySettings settings, TrainingSt
     private SnapshotAgent? agent;
     private GroupCommit? coordinator;
     private Task committing = Task.CompletedTask;
+    private CancellationTokenSource leaving = new();
 
     /// <summary>Seconds that optimizer steps waited for copies, and snapshots begun and skipped.</summary>
     public (double Stall, long Taken, long Skipped) Account { get; private set; }
@@ -102,11 +103,11 @@ internal sealed unsafe class MemorySnapshots(MemorySettings settings, TrainingSt
         var offer = agent.Offer(step, ranges);
         Account = offer.Started ? Account with { Taken = Account.Taken + 1 } : Account with { Skipped = Account.Skipped + 1 };
         if (!offer.Started) return;
-        var (copying, deciding) = (agent, coordinator!);
+        var (copying, deciding, left) = (agent, coordinator!, leaving.Token);
         committing = Task.Run(() =>
         {
             copying.WaitCopied();
-            if (deciding.Commit(step, Patience) is { Outcome: not CommitOutcome.Committed } failed) alarm($"the snapshot of step {step} was not committed: {failed.Reason}");
+            if (deciding.Commit(step, Patience, left) is { Outcome: not CommitOutcome.Committed } failed) alarm($"the snapshot of step {step} was not committed: {failed.Reason}");
         });
     }
 
@@ -120,7 +121,19 @@ internal sealed unsafe class MemorySnapshots(MemorySettings settings, TrainingSt
     public void Leave()
     {
         WaitCopied();
-        committing.Wait();
+        // A process that was shut out waits for nobody's decision; one that ends well has had its last snapshot decided or does not need it.
+        leaving.Cancel();
+        try
+        {
+            committing.Wait();
+        }
+        catch (AggregateException broken) when (broken.InnerExceptions.All(error => error is OperationCanceledException or IOException or SnapshotRefusedException))
+        {
+            // The next leader reads what stands from the manager.
+        }
+        committing = Task.CompletedTask;
+        leaving.Dispose();
+        leaving = new CancellationTokenSource();
         agent?.Dispose();
         coordinator?.Dispose();
         (agent, coordinator) = (null, null);
@@ -145,6 +158,7 @@ internal sealed unsafe class MemorySnapshots(MemorySettings settings, TrainingSt
     public void Dispose()
     {
         Leave();
+        leaving.Dispose();
         NativeMemory.Free(progress);
     }
 

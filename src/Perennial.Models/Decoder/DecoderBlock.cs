@@ -15,22 +15,19 @@ internal sealed unsafe class DecoderBlock<T> : IDisposable
     private readonly ActivationPool pool;
     private readonly Tensor? cosines, sines;
     private readonly NormLayer<T> attentionNorm, feedForwardNorm;
-    private readonly LinearLayer<T> queryKeyValue, attentionOut, up, down;
+    private readonly ILinear<T> queryKeyValue, attentionOut, up, down;
 
-    public DecoderBlock(DecoderConfig config, FlatParameters parameters, Tensor compute, int layer, ActivationPool pool, Tensor? cosines, Tensor? sines)
+    public DecoderBlock(DecoderConfig config, FlatParameters parameters, LinearFactory<T> linear, int layer, ActivationPool pool, Tensor? cosines, Tensor? sines)
     {
         (this.config, this.pool, this.cosines, this.sines) = (config, pool, cosines, sines);
         var names = new DecoderNames(config);
         var gpt2 = config.Family == ModelFamily.Gpt2;
         attentionNorm = new(parameters, names.AttentionNorm(layer), config.NormEpsilon);
         feedForwardNorm = new(parameters, names.FeedForwardNorm(layer), config.NormEpsilon);
-        queryKeyValue = gpt2 ? Linear(Projection.QueryKeyValue) : Linear(Projection.Query, Projection.Key, Projection.Value);
-        attentionOut = Linear(Projection.AttentionOut);
-        up = gpt2 ? Linear(Projection.Up) : Linear(Projection.Gate, Projection.Up);
-        down = Linear(Projection.Down);
-
-        LinearLayer<T> Linear(params Projection[] projections) => new(
-            parameters, compute, [.. projections.Select(p => names.Weight(layer, p))], [.. projections.Select(p => names.Bias(layer, p))], gpt2);
+        queryKeyValue = gpt2 ? linear(layer, Projection.QueryKeyValue) : linear(layer, Projection.Query, Projection.Key, Projection.Value);
+        attentionOut = linear(layer, Projection.AttentionOut);
+        up = gpt2 ? linear(layer, Projection.Up) : linear(layer, Projection.Gate, Projection.Up);
+        down = linear(layer, Projection.Down);
     }
 
     private bool Gated => config.Family != ModelFamily.Gpt2;

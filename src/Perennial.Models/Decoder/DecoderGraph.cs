@@ -59,7 +59,7 @@ internal sealed unsafe class DecoderGraph<T> : IDecoderGraph
             positionIds = arange(config.Context, ScalarType.Int64).DetachFromDisposeScope();
         else
             (cosines, sines) = Detached(RotaryTable.Make(config.Context, config.HeadWidth, config.RopeTheta));
-        blocks = [.. Enumerable.Range(0, config.Layers).Select(layer => new DecoderBlock<T>(config, parameters, ComputeWeights, layer, pool, cosines, sines))];
+        blocks = [.. Enumerable.Range(0, config.Layers).Select(layer => new DecoderBlock<T>(config, parameters, Linear, layer, pool, cosines, sines))];
         finalNorm = new NormLayer<T>(parameters, names.FinalNorm, config.NormEpsilon);
         ParametersChanged();
 
@@ -155,6 +155,9 @@ internal sealed unsafe class DecoderGraph<T> : IDecoderGraph
         positionIds?.Dispose();
         if (T.Rounds) ComputeWeights.Dispose();
     }
+
+    private LinearLayer<T> Linear(int layer, params Projection[] projections) => new(
+        parameters, ComputeWeights, [.. projections.Select(p => names.Weight(layer, p))], [.. projections.Select(p => names.Bias(layer, p))], config.Family == ModelFamily.Gpt2);
 
     private void AddBack(string name, Tensor rows, Activation dx, long tokens)
     {

@@ -8,7 +8,7 @@ namespace Perennial.Models;
 /// straight into the flat gradient, overwriting it on a step's first write.
 /// </summary>
 /// <typeparam name="T">Storage of x, W and y.</typeparam>
-internal sealed unsafe class LinearLayer<T> : IDisposable
+internal sealed unsafe class LinearLayer<T> : ILinear<T>
     where T : struct, IStorage
 {
     private readonly FlatParameters parameters;
@@ -36,16 +36,16 @@ internal sealed unsafe class LinearLayer<T> : IDisposable
         biasGradient = parameters.Join(parameters.Gradients, this.biases).DetachFromDisposeScope();
     }
 
-    /// <summary>Width of y.</summary>
+    /// <inheritdoc/>
     public long Outputs => forward.shape[1];
 
-    /// <summary>The bias, float32 <c>[out]</c>; null when there is none.</summary>
+    /// <inheritdoc/>
     public float* Bias => bias is null ? null : (float*)TensorMemory.Address<float>(bias);
 
-    /// <summary>y ← x·W.</summary>
+    /// <inheritdoc/>
     public void Forward(Activation x, Activation y) => y.Tensor.addmm_(x.Tensor, forward, 0, 1);
 
-    /// <summary>dx ← dy·Wᵀ.</summary>
+    /// <inheritdoc/>
     public void BackwardInput(Activation dy, Activation dx) => dx.Tensor.addmm_(dy.Tensor, backward, 0, 1);
 
     /// <summary>Adds xᵀ·dy (in the weight's own orientation) and the bias's column sums to the flat gradient.</summary>

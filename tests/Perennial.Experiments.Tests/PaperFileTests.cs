@@ -52,7 +52,7 @@ public sealed class PaperFileTests
     {
         using var folder = new TemporaryFolder();
         var paper = Samples.Load(folder);
-        var recipe = PaperFile.Compose(RecipeDocument.Load(paper.Recipe), paper.Budget.Tiers[0], paper.Arms[1], ("optimizer.rate", paper.Tuning!.Values[2]), 9);
+        var recipe = PaperFile.Compose(RecipeDocument.Load(paper.Recipe!), paper.Budget.Tiers[0], paper.Arms[1], ("optimizer.rate", paper.Tuning!.Values[2]), 9);
         Assert.Equal("gain=0.5\noptimizer.rate=0.003\nseed=9\ntraining.tokens=100", new FormulaRunner().Resolve(recipe));
     }
 }

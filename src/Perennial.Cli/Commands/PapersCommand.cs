@@ -6,6 +6,7 @@ using Perennial.Cli.Progress;
 using Perennial.Core;
 using Perennial.Core.Recipes;
 using Perennial.Experiments.Catalog;
+using Perennial.Experiments.Measured;
 using Perennial.Experiments.Reports;
 using Perennial.Experiments.Runs;
 using Perennial.Tensors;
@@ -67,7 +68,7 @@ internal static class PapersCommand
         var budget = new Option<double?>("--budget") { Description = "Minutes; picks one of the paper's stated sizes." };
         var fresh = new Option<bool>("--fresh") { Description = "Start over instead of going on." };
         var json = CommandExtensions.Json();
-        return new Command("run", "Train every arm of a paper's comparison and judge its claims by the stated rule. Running again goes on where it stopped.") { wanted, all, seeds, budget, fresh, json }.Does(parsed =>
+        return new Command("run", "Train or measure every arm of a paper's comparison and judge its claims by the stated rule. Running again goes on where it stopped.") { wanted, all, seeds, budget, fresh, json }.Does(parsed =>
         {
             var catalog = Catalog(context);
             var entries = parsed.GetValue(all) ? catalog.Entries.Where(catalog.IsBuilt).ToList()
@@ -79,7 +80,10 @@ internal static class PapersCommand
                 {
                     Folder = Path.Combine(Runs, entry.Name), Seeds = parsed.GetValue(seeds), BudgetMinutes = parsed.GetValue(budget), Fresh = parsed.GetValue(fresh),
                 };
-                var result = ExperimentRun.Execute(catalog.Load(entry), options, new TrainingTrialRunner(context.Components), new ExperimentLines(context.Error), context.Cancellation);
+                var paper = catalog.Load(entry);
+                ITrialRunner runner = paper.Experiment is null ? new TrainingTrialRunner(context.Components)
+                    : new ExperimentTrialRunner(context.Components, ProgramCommand.Current(typeof(PapersCommand).Assembly.Location));
+                var result = ExperimentRun.Execute(paper, options, runner, new ExperimentLines(context.Error), context.Cancellation);
                 if (parsed.GetValue(json))
                     context.Out.WriteJson(new JsonObject { ["event"] = "experiment", ["paper"] = entry.Number, ["result"] = JsonSerializer.SerializeToNode(result, ResultFile.Json) });
                 else

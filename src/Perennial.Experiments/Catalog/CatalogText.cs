@@ -32,12 +32,14 @@ public static class CatalogText
         var text = new StringBuilder($"Paper {entry.Number:00}: {entry.Title} ({entry.Year}{(entry.Arxiv is null ? "" : $", arXiv {entry.Arxiv}")})\n{entry.Gives}\nStatus: {entry.Status.ToString().ToLowerInvariant()}\n");
         if (!catalog.IsBuilt(entry)) return text.Append("Not built yet: there is nothing to run.\n").ToString();
         var paper = catalog.Load(entry);
-        text.Append($"\nClaim: {ExperimentText.OneLine(paper.Claim)}\nMeasured here: {ExperimentText.OneLine(paper.Measure)}\n\nHypotheses ({paper.Metric}; lower is better)\n");
+        text.Append($"\nClaim: {ExperimentText.OneLine(paper.Claim)}\nMeasured here: {ExperimentText.OneLine(paper.Measure)}\n\nHypotheses{(paper.Experiment is null ? $" ({paper.Metric}; lower is better)" : "")}\n");
         foreach (var hypothesis in paper.Hypotheses) text.Append($"  ({hypothesis.Id}) {hypothesis.Statement}{(hypothesis.Decides ? " (decides)" : "")}\n");
-        text.Append($"\nArms (weights judged: {string.Join(", ", paper.Weights)})\n");
+        text.Append(paper.Experiment is { } experiment
+            ? $"\nExperiment: {NodeText.Of(experiment)}\nArms (judged: {string.Join(", ", paper.Measures)})\n"
+            : $"\nArms (weights judged: {string.Join(", ", paper.Weights)})\n");
         foreach (var arm in paper.Arms) text.Append($"  {arm.Name}: {string.Join("; ", arm.Set.Select(pair => $"{pair.Key}: {NodeText.Of(pair.Value)}"))}\n");
         if (paper.Tuning is { } tuning) text.Append($"Search: {tuning.Key} in [{string.Join(", ", tuning.Values.Select(NodeText.Of))}], on {tuning.Arm}, {tuning.Seeds} seed(s)\n");
-        text.Append($"Budget: {(paper.Budget.Kind == BudgetKind.EqualTokens ? "equal tokens" : "equal compute")}; sizes (about, on two cores): {string.Join(", ", paper.Budget.Tiers.Select(tier => $"{tier.Minutes:0.##} min with {tier.Seeds} seeds{(tier == paper.Budget.Choose(null) ? " (default)" : "")}"))}\n");
+        text.Append($"Budget: {paper.Budget.Kind switch { BudgetKind.EqualTokens => "equal tokens", BudgetKind.EqualCompute => "equal compute", _ => "as stated" }}; sizes (about, on two cores): {string.Join(", ", paper.Budget.Tiers.Select(tier => $"{tier.Minutes:0.##} min with {tier.Seeds} seeds{(tier == paper.Budget.Choose(null) ? " (default)" : "")}"))}\n");
         return text.Append(catalog.Last(entry, runs) is { } last
             ? $"\nLast result ({(last.MeasuredHere ? "measured here" : "as the repository states it")}, {last.Path})\n\n{ExperimentText.Render(last.Result)}"
             : "\nNo result yet.\n").ToString();

@@ -11,6 +11,9 @@ public enum BudgetKind
 
     /// <summary>Every run spends the same number of floating-point operations, within 1 %.</summary>
     EqualCompute,
+
+    /// <summary>What the sizes and arms state; nothing is compared.</summary>
+    AsStated,
 }
 
 /// <summary>

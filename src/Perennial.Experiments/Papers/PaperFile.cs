@@ -12,7 +12,16 @@ public static class PaperFile
     {
         ArgumentNullException.ThrowIfNull(binder);
         var paper = binder.Bind<Paper>(RecipeDocument.Load(path));
-        return paper with { Recipe = Path.Combine(Path.GetDirectoryName(path) ?? ".", paper.Recipe) };
+        return paper with { Recipe = paper.Recipe is null ? null : Path.Combine(Path.GetDirectoryName(path) ?? ".", paper.Recipe) };
+    }
+
+    /// <summary>What all runs start from: the recipe (empty when there is none) and, under its own key, the experiment.</summary>
+    /// <exception cref="PerennialException">Exit 2: the recipe cannot be read.</exception>
+    public static RecipeNode Base(Paper paper)
+    {
+        ArgumentNullException.ThrowIfNull(paper);
+        var recipe = paper.Recipe is null ? new RecipeMapping(paper.Experiment!.Location, []) : RecipeDocument.Load(paper.Recipe);
+        return paper.Experiment is null ? recipe : recipe.With(Measured.ExperimentTrialRunner.Key, paper.Experiment);
     }
 
     /// <summary>The recipe of one run: the base, changed by the tier, the arm, the tuned value and the seed, in this order.</summary>

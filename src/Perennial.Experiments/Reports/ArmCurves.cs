@@ -35,7 +35,7 @@ internal static class ArmCurves
 
     /// <summary>The mean over runs at every position that all of them have.</summary>
     private static List<ChartPoint> Mean(IReadOnlyList<IReadOnlyList<CurvePoint>> runs) => runs.Count == 0 ? [] :
-        [.. runs.SelectMany(run => run.DistinctBy(point => point.Tokens)).GroupBy(point => point.Tokens).Where(group => group.Count() == runs.Count)
+        [.. runs.SelectMany(run => run.DistinctBy(point => point.At)).GroupBy(point => point.At).Where(group => group.Count() == runs.Count)
             .OrderBy(group => group.Key).Select(group => new ChartPoint(group.Key, group.Average(point => point.Value)))];
 
     /// <summary>Without the first points where the loss still falls steeply: differences between arms are the subject.</summary>

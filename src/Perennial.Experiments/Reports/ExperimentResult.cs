@@ -32,6 +32,9 @@ public sealed record ExperimentResult
     /// <summary>The metric; lower is better.</summary>
     public required string Metric { get; init; }
 
+    /// <summary>Whether an experiment measured the values (their units differ, six digits) and not trainings (one metric, four decimals).</summary>
+    public bool Measured { get; init; }
+
     /// <summary>The shared search; null when there was none.</summary>
     public TuningResult? Tuning { get; init; }
 
@@ -83,7 +86,7 @@ public sealed record TuningResult(string Key, string Cell, IReadOnlyList<ulong> 
 /// <summary>The values of a cell.</summary>
 /// <param name="Cell">Its written name.</param>
 /// <param name="Arm">Its arm.</param>
-/// <param name="Weights">Its weights.</param>
+/// <param name="Weights">Its weights; in an experiment the measure.</param>
 /// <param name="Values">One a seed, rounded to four decimals.</param>
 /// <param name="Mean">Their mean with its 95 % interval.</param>
 /// <param name="IsLowest">Whether its mean is the lowest.</param>

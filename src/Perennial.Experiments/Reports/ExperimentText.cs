@@ -9,20 +9,20 @@ public static class ExperimentText
     public static string Render(ExperimentResult result)
     {
         ArgumentNullException.ThrowIfNull(result);
-        var text = new StringBuilder();
+        var (text, figures) = (new StringBuilder(), Figures.Of(result));
         text.Append($"Paper {result.Number:00}: {result.Title}\n");
-        text.Append($"{result.Runs} runs of {Figures.Count(result.TokensPerRun)} tokens, {Figures.Count(result.Parameters)} parameters, size '{result.Tier}', seeds {string.Join(", ", result.Seeds)}\n\n");
+        text.Append($"{Figures.Effort(result)}, size '{result.Tier}', seeds {string.Join(", ", result.Seeds)}\n\n");
         if (result.Tuning is { } tuning)
         {
             text.Append($"Search: {tuning.Key} on {tuning.Cell} (seed {string.Join(", ", tuning.Seeds)}), then fixed for all arms\n");
-            foreach (var tried in tuning.Tried) text.Append($"  {tried.Value,-10} {Figures.Value(tried.Mean)}{(tried.Value == tuning.Chosen ? "  <- used" : "")}\n");
+            foreach (var tried in tuning.Tried) text.Append($"  {tried.Value,-10} {figures.Value(tried.Mean)}{(tried.Value == tuning.Chosen ? "  <- used" : "")}\n");
             if (tuning.AtEdge) text.Append("  the best value lies at the edge of the search; a better one may lie outside\n");
             text.Append('\n');
         }
         var width = Math.Max(4, result.Cells.Max(cell => cell.Cell.Length));
         text.Append($"{"cell".PadRight(width)}  mean {result.Metric} [95 % interval]     each seed\n");
         foreach (var cell in result.Cells)
-            text.Append($"{cell.Cell.PadRight(width)}  {Figures.Value(cell.Mean)}   {Figures.Values(cell.Values)}{(cell.IsLowest ? "  <- lowest" : "")}\n");
+            text.Append($"{cell.Cell.PadRight(width)}  {figures.Value(cell.Mean)}   {figures.Values(cell.Values)}{(cell.IsLowest ? "  <- lowest" : "")}\n");
         text.Append("\nPaired differences (seed by seed)\n");
         foreach (var hypothesis in result.Hypotheses)
         {
@@ -31,7 +31,7 @@ public static class ExperimentText
             {
                 text.Append($"    {condition.Text}\n");
                 text.Append(condition.Mean is { } mean
-                    ? $"      {Figures.Signed(mean)}; each seed {string.Join("  ", condition.Values.Select(Figures.Signed))}; {condition.Meeting} of {condition.Values.Count} meet it: {Figures.Mark(condition.Holds)}\n"
+                    ? $"      {figures.Signed(mean)}; each seed {string.Join("  ", condition.Values.Select(figures.Signed))}; {condition.Meeting} of {condition.Values.Count} meet it: {Figures.Mark(condition.Holds)}\n"
                     : $"      {condition.Found}: {Figures.Mark(condition.Holds)}\n");
             }
         }

@@ -18,11 +18,15 @@ internal static class ForestPlot
 {
     private const double Width = 920, Left = 250, Right = 890, RowHeight = 24, Top = 16;
 
-    public static string Render(string id, string title, string description, string axis, IReadOnlyList<ForestRow> rows)
+    public static string Render(string id, string title, string description, string axis, IReadOnlyList<ForestRow> rows, Figures figures)
     {
         var all = rows.SelectMany(row => row.Values.Append(row.Mean.Low).Append(row.Mean.High)).ToList();
         var (low, high) = (all.Min(), all.Max());
-        if (high - low < 1e-9) (low, high) = (low - 0.01, high + 0.01);
+        if (high - low <= 1e-9 * Math.Max(Math.Abs(low), Math.Abs(high)))
+        {
+            var half = low == 0 ? 0.01 : 0.01 * Math.Abs(low);
+            (low, high) = (low - half, high + half);
+        }
         var step = Step((high - low) / 6);
         (low, high) = (Math.Floor(low / step) * step, Math.Ceiling(high / step) * step);
         var bottom = Top + rows.Count * RowHeight;
@@ -33,7 +37,7 @@ internal static class ForestPlot
         for (var tick = 0; low + tick * step <= high + step / 2; tick++)
         {
             var at = X(low + tick * step);
-            svg.Append(Line($"<line class=\"grid\" x1=\"{at:0.#}\" x2=\"{at:0.#}\" y1=\"{Top}\" y2=\"{bottom}\"/><text x=\"{at:0.#}\" y=\"{bottom + 17}\" text-anchor=\"middle\">{low + tick * step:0.####}</text>"));
+            svg.Append(Line($"<line class=\"grid\" x1=\"{at:0.#}\" x2=\"{at:0.#}\" y1=\"{Top}\" y2=\"{bottom}\"/><text x=\"{at:0.#}\" y=\"{bottom + 17}\" text-anchor=\"middle\">{Figures.Digits(double.Round(low / step + tick) * step)}</text>"));
         }
         svg.Append(Line($"<text class=\"label\" x=\"{(Left + Right) / 2}\" y=\"{bottom + 38}\" text-anchor=\"middle\">{HtmlPage.Text(axis)}</text></g>"));
         for (var i = 0; i < rows.Count; i++)
@@ -43,7 +47,7 @@ internal static class ForestPlot
             svg.Append(Line($"<g class=\"series dotted c{row.Colour}\"><text class=\"name{(row.Emphasis ? " best" : "")}\" x=\"{Left - 12}\" y=\"{y + 4:0.#}\" text-anchor=\"end\">{HtmlPage.Text(row.Label)}</text>"));
             svg.Append(Line($"<line class=\"span\" x1=\"{X(row.Mean.Low):0.#}\" x2=\"{X(row.Mean.High):0.#}\" y1=\"{y:0.#}\" y2=\"{y:0.#}\"/>"));
             foreach (var value in row.Values) svg.Append(Line($"<circle class=\"single\" cx=\"{X(value):0.#}\" cy=\"{y:0.#}\" r=\"2.2\"/>"));
-            svg.Append(Line($"<circle cx=\"{X(row.Mean.Mean):0.#}\" cy=\"{y:0.#}\" r=\"5\"><title>{HtmlPage.Text($"{row.Label}: {Figures.Value(row.Mean)}")}</title></circle></g>"));
+            svg.Append(Line($"<circle cx=\"{X(row.Mean.Mean):0.#}\" cy=\"{y:0.#}\" r=\"5\"><title>{HtmlPage.Text($"{row.Label}: {figures.Value(row.Mean)}")}</title></circle></g>"));
         }
         return svg.Append("</svg>").ToString();
     }

@@ -18,14 +18,15 @@ internal static class ResultBuilder
             Claim = paper.Claim.Trim(),
             Measure = paper.Measure.Trim(),
             Verdict = VerdictRule.Of(judged).Words(),
-            Rule = VerdictWords.Rule,
+            Rule = VerdictWords.Rule(paper.Rounding),
             Tier = tier.Name,
             Seeds = measured.Seeds,
-            Metric = paper.Metric,
+            Metric = paper.Experiment is null ? paper.Metric : "value",
+            Measured = paper.Experiment is not null,
             Tuning = tuning,
             Cells = [.. measured.Cells.Select(cell => new CellResult(cell.ToString(), cell.Arm, cell.Weights, measured[cell.ToString()],
-                Rounded(Bootstrap.Mean(measured[cell.ToString()])), cell == measured.Lowest))],
-            Hypotheses = [.. judged.Select(Judged)],
+                Rounded(Bootstrap.Mean(measured[cell.ToString()]), measured.Rounding), paper.Experiment is null && cell == measured.Lowest))],
+            Hypotheses = [.. judged.Select(one => Judged(one, measured.Rounding))],
             Notes = paper.Notes,
             Parameters = outcomes.Values.First().Parameters,
             TokensPerRun = outcomes.Values.First().Tokens,
@@ -36,21 +37,21 @@ internal static class ResultBuilder
             Machine = $"{RuntimeInformation.OSDescription.Trim()}, {Environment.ProcessorCount} logical cores, {RuntimeInformation.FrameworkDescription}",
         };
 
-    private static JudgedHypothesis Judged(HypothesisResult result) => new(result.Hypothesis.Id, result.Hypothesis.Statement.Trim(), result.Hypothesis.Decides,
-        [.. result.Conditions.Select(condition => Judged(condition))], result.Holds);
+    private static JudgedHypothesis Judged(HypothesisResult result, Rounding rounding) => new(result.Hypothesis.Id, result.Hypothesis.Statement.Trim(), result.Hypothesis.Decides,
+        [.. result.Conditions.Select(condition => Judged(condition, rounding))], result.Holds);
 
-    private static JudgedCondition Judged(ConditionResult result)
+    private static JudgedCondition Judged(ConditionResult result, Rounding rounding)
     {
         var condition = result.Condition;
         if (result.Interval is not { } interval)
             return new($"the lowest mean of all cells belongs to one of: {string.Join(", ", condition.LowestIn)}", [], null, null, 0, 0, $"lowest: {result.Lowest}", result.Holds);
         var threshold = condition.AtMost ?? condition.AtLeast!.Value;
         var needed = condition.Needed(result.Values.Count);
-        var text = $"{Terms(condition.Contrast)} {(condition.AtMost is null ? "≥" : "≤")} {Number(threshold)}"
+        var text = $"{Terms(condition.Contrast)} {(condition.AtMost is null ? "≥" : "≤")} {Number(threshold, rounding)}"
             + (needed > 0 ? $", also in at least {needed} of {result.Values.Count} seeds" : "");
-        var rounded = Rounded(interval);
+        var rounded = Rounded(interval, rounding);
         return new(text, result.Values, rounded, threshold, result.Meeting, needed,
-            $"{Number(rounded.Mean)} [{Number(rounded.Low)}, {Number(rounded.High)}], {result.Meeting} of {result.Values.Count} seeds{(result.Lowest is null ? "" : $"; lowest: {result.Lowest}")}", result.Holds);
+            $"{Number(rounded.Mean, rounding)} [{Number(rounded.Low, rounding)}, {Number(rounded.High, rounding)}], {result.Meeting} of {result.Values.Count} seeds{(result.Lowest is null ? "" : $"; lowest: {result.Lowest}")}", result.Holds);
     }
 
     private static string Terms(IReadOnlyDictionary<string, double> contrast) => string.Concat(contrast.Select((term, i) =>
@@ -60,7 +61,13 @@ internal static class ResultBuilder
         return sign + size + term.Key;
     }));
 
-    private static Interval Rounded(Interval interval) => new(Math.Round(interval.Mean, 5), Math.Round(interval.Low, 5), Math.Round(interval.High, 5));
+    private static Interval Rounded(Interval interval, Rounding rounding)
+    {
+        return new(Round(interval.Mean), Round(interval.Low), Round(interval.High));
 
-    private static string Number(double value) => value.ToString("0.0####;−0.0####", CultureInfo.InvariantCulture);
+        double Round(double value) => rounding == Rounding.FourDecimals ? Math.Round(value, 5) : rounding.Round(value);
+    }
+
+    private static string Number(double value, Rounding rounding) => rounding == Rounding.FourDecimals
+        ? value.ToString("0.0####;−0.0####", CultureInfo.InvariantCulture) : Figures.Digits(value);
 }

@@ -18,7 +18,7 @@ public static class ExperimentRun
         return Path.Combine(options.Folder, paper.Budget.Choose(options.BudgetMinutes).Name);
     }
 
-    /// <summary>Trains what is missing, judges, and writes <c>result.json</c>, <c>page.html</c> and <c>README.md</c>.</summary>
+    /// <summary>Trains or measures what is missing, judges, and writes <c>result.json</c>, <c>page.html</c> and <c>README.md</c>.</summary>
     /// <param name="paper">The paper.</param>
     /// <param name="options">How to run it.</param>
     /// <param name="runner">Trains one recipe.</param>
@@ -39,11 +39,11 @@ public static class ExperimentRun
         var folder = FolderOf(paper, options);
         if (options.Fresh && Directory.Exists(options.Folder)) Directory.Delete(options.Folder, recursive: true);
 
-        var plan = new Plan(tier, RecipeDocument.Load(paper.Recipe), runner);
+        var plan = new Plan(tier, PaperFile.Base(paper), runner);
         // Every recipe is resolved before the first run trains: a mistake in the last arm is told at once.
         foreach (var arm in paper.Arms) plan.Trial(arm, null, seeds[0]);
         // Sizes share their runs: a larger one goes on from what a smaller one finished.
-        var queue = new TrialQueue(runner, new TrialLedger(Path.Combine(options.Folder, "finished")), Path.Combine(options.Folder, "runs"), options.Parallel, observer);
+        var queue = new TrialQueue(runner, new TrialLedger(Path.Combine(options.Folder, "finished")), Path.Combine(options.Folder, "runs"), Math.Min(options.Parallel, paper.Parallel ?? int.MaxValue), observer);
         var searched = paper.Tuning is null ? 0 : paper.Tuning.Values.Count * Math.Min(paper.Tuning.Seeds, seeds.Length);
         var shared = paper.Tuning is null ? 0 : Math.Min(paper.Tuning.Seeds, seeds.Length);
         queue.Runs = searched - shared + paper.Arms.Count * seeds.Length;
@@ -59,7 +59,7 @@ public static class ExperimentRun
             .ToDictionary(pair => (pair.First.Arm.Name, pair.First.Seed), pair => pair.Second);
         BudgetCheck.Require(paper, outcomes);
 
-        var measured = new Measurements(seeds, paper.Cells().Select(cell => (cell, (IReadOnlyList<double>)[.. seeds.Select(seed => Value(paper, outcomes[(cell.Arm, seed)], cell))])));
+        var measured = new Measurements(seeds, paper.Cells().Select(cell => (cell, (IReadOnlyList<double>)[.. seeds.Select(seed => Value(paper, outcomes[(cell.Arm, seed)], cell))])), paper.Rounding);
         var judged = VerdictRule.Judge(paper.Hypotheses, measured);
         var result = ResultBuilder.Build(paper, tier, measured, judged, tuning?.Result, outcomes, started.Elapsed.TotalSeconds);
         var page = ExperimentFiles.Write(folder, paper, result, outcomes);
@@ -76,7 +76,7 @@ public static class ExperimentRun
         var outcomes = queue.Finish(trials, cancellation);
         var cell = new Cell(arm.Name, tuning.Weights);
         var tried = tuning.Values.Select((value, i) => (Value: value,
-            Mean: Math.Round(outcomes.Skip(i * used.Count).Take(used.Count).Average(outcome => Math.Round(Value(paper, outcome, cell), Measurements.Decimals, MidpointRounding.AwayFromZero)), 6))).ToList();
+            Mean: Math.Round(outcomes.Skip(i * used.Count).Take(used.Count).Average(outcome => paper.Rounding.Round(Value(paper, outcome, cell))), paper.Experiment is null ? 6 : 15))).ToList();
         var chosen = tried.MinBy(pair => double.IsNaN(pair.Mean) ? double.PositiveInfinity : pair.Mean);
         var told = tried.Select(pair => (Plan.Text(pair.Value), pair.Mean)).ToList();
         observer?.Observe(new TuningFinished(tuning.Key, told, Plan.Text(chosen.Value)));
@@ -86,6 +86,9 @@ public static class ExperimentRun
 
     private static double Value(Paper paper, TrialOutcome outcome, Cell cell)
     {
+        if (paper.Experiment is not null)
+            return outcome.Measures.TryGetValue(cell.Weights, out var measured) ? measured
+                : throw PerennialException.Usage($"paper {paper.Number:00}: the experiment measured no '{cell.Weights}' for '{cell.Arm}'{Nearest.Hint(cell.Weights, [.. outcome.Measures.Keys])}; it measured {string.Join(", ", outcome.Measures.Keys)}");
         if (!outcome.Final.TryGetValue(cell.Weights, out var metrics))
             throw PerennialException.Usage($"paper {paper.Number:00}: the runs of '{cell.Arm}' evaluated no weights called '{cell.Weights}'; they evaluated {string.Join(", ", outcome.Final.Keys)}");
         if (!metrics.TryGetValue(paper.Metric, out var value))

@@ -1,9 +1,16 @@
+using System.Text.Json.Serialization;
+
 namespace Perennial.Experiments.Runs;
 
 /// <summary>A point of a curve.</summary>
-/// <param name="Tokens">Tokens seen.</param>
+/// <param name="At">Tokens seen; in an experiment whatever its horizontal axis says.</param>
 /// <param name="Value">Value.</param>
-public readonly record struct CurvePoint(long Tokens, double Value);
+public readonly record struct CurvePoint([property: JsonPropertyName("tokens")] double At, double Value);
+
+/// <summary>What the axes of an experiment's curve show.</summary>
+/// <param name="X">Horizontal.</param>
+/// <param name="Y">Vertical.</param>
+public sealed record CurveAxes(string X, string Y);
 
 /// <summary>What a finished run measured.</summary>
 public sealed record TrialOutcome
@@ -13,6 +20,12 @@ public sealed record TrialOutcome
 
     /// <summary>Name → curve over the run: <c>weights/metric</c> of every evaluation, <c>rate</c>, <c>training-loss</c>.</summary>
     public required IReadOnlyDictionary<string, IReadOnlyList<CurvePoint>> Curves { get; init; }
+
+    /// <summary>Name → number that an experiment measured; empty for a training.</summary>
+    public IReadOnlyDictionary<string, double> Measures { get; init; } = new Dictionary<string, double>();
+
+    /// <summary>Axes of an experiment's curves, by the curve's name; empty for a training.</summary>
+    public IReadOnlyDictionary<string, CurveAxes> Axes { get; init; } = new Dictionary<string, CurveAxes>();
 
     /// <summary>Parameters trained.</summary>
     public required long Parameters { get; init; }

@@ -5,24 +5,22 @@ namespace Perennial.Experiments.Verdicts;
 /// <summary>The measured values: for each cell one a seed, in the order of <see cref="Seeds"/>, rounded as they are printed.</summary>
 public sealed class Measurements
 {
-    /// <summary>Decimals that values are rounded to before anything is computed from them, so that a reader can redo every step.</summary>
-    public const int Decimals = 4;
-
     private readonly Dictionary<string, double[]> values = new(StringComparer.Ordinal);
 
     /// <summary>Takes the values.</summary>
     /// <param name="seeds">The seeds.</param>
     /// <param name="cells">Cells in the order they are shown in, each with one value a seed.</param>
-    public Measurements(IReadOnlyList<ulong> seeds, IEnumerable<(Cell Cell, IReadOnlyList<double> Values)> cells)
+    /// <param name="rounding">How values are rounded before anything is computed from them, so that a reader can redo every step.</param>
+    public Measurements(IReadOnlyList<ulong> seeds, IEnumerable<(Cell Cell, IReadOnlyList<double> Values)> cells, Rounding rounding = Rounding.FourDecimals)
     {
         ArgumentNullException.ThrowIfNull(seeds);
         ArgumentNullException.ThrowIfNull(cells);
-        Seeds = seeds;
+        (Seeds, Rounding) = (seeds, rounding);
         var names = new List<Cell>();
         foreach (var (cell, measured) in cells)
         {
             if (measured.Count != seeds.Count) throw new ArgumentException($"{cell} has {measured.Count} values for {seeds.Count} seeds", nameof(cells));
-            values.Add(cell.ToString(), [.. measured.Select(value => Math.Round(value, Decimals, MidpointRounding.AwayFromZero))]);
+            values.Add(cell.ToString(), [.. measured.Select(value => rounding.Round(value))]);
             names.Add(cell);
         }
         Cells = names;
@@ -30,6 +28,9 @@ public sealed class Measurements
 
     /// <summary>The seeds.</summary>
     public IReadOnlyList<ulong> Seeds { get; }
+
+    /// <summary>How the values were rounded.</summary>
+    public Rounding Rounding { get; }
 
     /// <summary>The cells in order.</summary>
     public IReadOnlyList<Cell> Cells { get; }
@@ -46,7 +47,6 @@ public sealed class Measurements
         ArgumentNullException.ThrowIfNull(weights);
         var lowest = weights.ContainsKey(Condition.Lowest) ? Lowest.ToString() : null;
         return [.. Enumerable.Range(0, Seeds.Count).Select(seed =>
-            // Sums of a few four-decimal values: rounding removes the dust of binary fractions, not information.
-            Math.Round(weights.Sum(pair => pair.Value * values[pair.Key == Condition.Lowest ? lowest! : pair.Key][seed]), 10))];
+            Rounding.Dust(weights.Sum(pair => pair.Value * values[pair.Key == Condition.Lowest ? lowest! : pair.Key][seed])))];
     }
 }

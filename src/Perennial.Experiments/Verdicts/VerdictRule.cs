@@ -49,7 +49,7 @@ public static class VerdictRule
         var interval = Bootstrap.Mean(values);
         var meeting = values.Count(Meets);
         return new(condition, condition.Contrast.ContainsKey(Condition.Lowest) ? measured.Lowest.ToString() : null, values, interval, meeting,
-            Meets(Math.Round(interval.Mean, 10)) && meeting >= condition.Needed(values.Count));
+            Meets(measured.Rounding.Dust(interval.Mean)) && meeting >= condition.Needed(values.Count));
 
         bool Meets(double value) => condition.AtMost is { } most ? value <= most : value >= condition.AtLeast;
     }

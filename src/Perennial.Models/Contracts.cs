@@ -108,6 +108,9 @@ public interface ILanguageModel : IDisposable
     /// <summary>Name of the flat entry that holds the unembedding (the embedding's when tied).</summary>
     string HeadName { get; }
 
+    /// <summary>Which rows of the unembedding <see cref="HeadWeight"/> has, where other processes hold the rest; null for all.</summary>
+    VocabularyShard? HeadShard => null;
+
     /// <summary>Must be called after <see cref="FlatParameters.Values"/> changed: refreshes the bfloat16 copy, if there is one.</summary>
     void ParametersChanged();
 }

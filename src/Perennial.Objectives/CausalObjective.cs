@@ -8,7 +8,7 @@ namespace Perennial.Objectives;
 
 /// <summary>Next-token prediction: cross-entropy of every target that is not ignored, in nats.</summary>
 [Component("causal")]
-public sealed class CausalObjective : IObjective
+public sealed class CausalObjective : IObjective, IVocabularyParallel
 {
     /// <inheritdoc/>
     public Tensor Loss(ILanguageModel model, TokenBatch batch, double normalizer)
@@ -21,7 +21,7 @@ public sealed class CausalObjective : IObjective
         var hidden = model.Hidden(new ModelInput(tokens, segments));
         var rounds = model.Precision == Precision.Bfloat16 && hidden.dtype == ScalarType.Float32;
         return FusedHeadLoss.apply(hidden, new FusedHeadCall(
-            model.Parameters, model.HeadName, model.HeadWeight().detach(), tensor(batch.Targets), normalizer, rounds));
+            model.Parameters, model.HeadName, model.HeadWeight().detach(), tensor(batch.Targets), normalizer, rounds, model.HeadShard));
     }
 
     /// <inheritdoc/>

@@ -11,7 +11,8 @@ namespace Perennial.Objectives;
 /// <param name="Targets">Next-token ids, int64 <c>[tokens]</c>.</param>
 /// <param name="Normalizer">What the summed loss is divided by.</param>
 /// <param name="Rounds">Whether operands that lie in float32 must be rounded to bfloat16.</param>
-internal sealed record FusedHeadCall(FlatParameters Parameters, string HeadName, Tensor Head, Tensor Targets, double Normalizer, bool Rounds)
+/// <param name="Shard">Which rows <paramref name="Head"/> has, where other processes hold the rest.</param>
+internal sealed record FusedHeadCall(FlatParameters Parameters, string HeadName, Tensor Head, Tensor Targets, double Normalizer, bool Rounds, VocabularyShard? Shard = null)
 {
     /// <summary>The hidden states, for a backward pass whose own gradient is not 1.</summary>
     public Tensor? Hidden { get; set; }
@@ -61,8 +62,9 @@ internal static class FusedHead
         // Rows begin on cache lines: products into an odd stride are a fifth slower.
         var stride = (vocabulary + 63) / 64 * 64;
         using var buffer = HugePages.Empty(hidden.dtype, rows, stride);
-        var headGradient = slope == 0 ? null : call.Parameters.Gradient(call.HeadName);
+        var headGradient = slope == 0 ? null : HeadGradient(call);
         var keep = slope == 0 ? 1 : call.Parameters.GradientScale(call.HeadName);
+        if (keep == 0 && call.Shard is not null) call.Parameters.Gradient(call.HeadName).zero_(); // rows that pad the shard too
         var losses = new double[tokens];
         var targets = (long*)TensorMemory.Address<long>(call.Targets);
         fixed (double* written = losses)
@@ -79,7 +81,9 @@ internal static class FusedHead
                     logits.narrow(1, column, width).addmm_(chunk, transposed.narrow(1, column, width), 0, 1);
                 }
                 var address = (void*)(T.Size == 2 ? TensorMemory.Address<ushort>(buffer) : TensorMemory.Address<float>(buffer));
-                CrossEntropyRows<T>.Apply(count, vocabulary, stride, address, targets + first, written + first, (float)(slope / call.Normalizer), slope != 0);
+                var factor = (float)(slope / call.Normalizer);
+                if (call.Shard is { } shard) VocabularyParallelRows<T>.Apply(count, stride, address, targets + first, written + first, factor, slope != 0, shard);
+                else CrossEntropyRows<T>.Apply(count, vocabulary, stride, address, targets + first, written + first, factor, slope != 0);
                 if (headGradient is null) continue;
                 hiddenGradient?.narrow(0, first, count).addmm_(logits, call.Head, 0, 1);
                 if (T.Size == sizeof(float)) headGradient.addmm_(logits.t(), chunk, keep, 1);
@@ -87,6 +91,10 @@ internal static class FusedHead
                 else headGradient.add_(mm(logits.t(), chunk));
                 keep = 1;
             }
+        if (hiddenGradient is not null) call.Shard?.Peers.Sum(hiddenGradient);
         return losses.Sum() / call.Normalizer;
     }
+
+    /// <summary>The flat gradient of the rows that the head has; a shard's entry may be padded beyond them.</summary>
+    private static Tensor HeadGradient(FusedHeadCall call) => call.Parameters.Gradient(call.HeadName).narrow(0, 0, call.Head.shape[0]);
 }

@@ -21,3 +21,10 @@ public interface IObjective
     /// <summary>How many targets of this batch take part in the loss.</summary>
     long Targets(TokenBatch batch);
 }
+
+/// <summary>
+/// Marks an objective that reaches the unembedding only through <see cref="ILanguageModel.HeadWeight"/> with
+/// <see cref="ILanguageModel.HeadShard"/>, and hidden states only by one <see cref="ILanguageModel.Hidden"/> a batch: it works where the
+/// vocabulary is cut over processes and the model into stages. Others are refused there.
+/// </summary>
+public interface IVocabularyParallel : IObjective;

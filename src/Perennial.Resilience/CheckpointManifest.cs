@@ -26,12 +26,16 @@ public sealed record CheckpointManifest(int Version, long Step, IReadOnlyList<Ma
     private static readonly JsonSerializerOptions Json = new() { WriteIndented = true };
 
     /// <summary>Hashes every file of a folder.</summary>
-    public static CheckpointManifest Of(string folder, long step)
+    /// <param name="folder">The folder.</param>
+    /// <param name="step">The checkpoint's step.</param>
+    /// <param name="known">Files whose hashes their writers know already; they are not read again.</param>
+    public static CheckpointManifest Of(string folder, long step, IReadOnlyList<ManifestFile>? known = null)
     {
+        var hashes = (known ?? []).ToDictionary(file => file.Path, file => file.Hash, StringComparer.Ordinal);
         var files = Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories)
             .Select(path => (path, relative: Relative(folder, path))).Where(file => file.relative != FileName)
             .OrderBy(file => file.relative, StringComparer.Ordinal)
-            .Select(file => new ManifestFile(file.relative, new FileInfo(file.path).Length, HashOf(file.path)));
+            .Select(file => new ManifestFile(file.relative, new FileInfo(file.path).Length, hashes.GetValueOrDefault(file.relative) ?? HashOf(file.path)));
         return new(CurrentVersion, step, [.. files]);
     }
 

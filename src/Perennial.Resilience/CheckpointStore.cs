@@ -79,15 +79,45 @@ public sealed class CheckpointStore(string root)
     public (string Folder, long Bytes) Write(long step, Action<string> fill, int keep)
     {
         ArgumentNullException.ThrowIfNull(fill);
-        var final = FolderOf(step);
-        var temporary = final + Unfinished;
+        var temporary = Begin(step);
+        try
+        {
+            fill(temporary);
+        }
+        catch
+        {
+            TryDelete(temporary);
+            throw;
+        }
+        return Publish(step, keep);
+    }
+
+    /// <summary>An empty folder for a checkpoint that several processes write; it is no checkpoint before <see cref="Publish"/>.</summary>
+    /// <exception cref="IOException">The folder cannot be written.</exception>
+    public string Begin(long step)
+    {
+        var temporary = TemporaryOf(step);
         if (Directory.Exists(temporary)) Directory.Delete(temporary, recursive: true);
+        Directory.CreateDirectory(temporary);
+        return temporary;
+    }
+
+    /// <summary>The folder that <see cref="Begin"/> makes.</summary>
+    public string TemporaryOf(long step) => FolderOf(step) + Unfinished;
+
+    /// <summary>Makes what was begun a checkpoint: adds the manifest, makes all durable, renames, then deletes what is beyond <paramref name="keep"/>.</summary>
+    /// <param name="step">Its step.</param>
+    /// <param name="keep">How many of the newest stay; at least 1.</param>
+    /// <param name="known">Files whose checksums their writers know already; they are not read again.</param>
+    /// <returns>The folder and its bytes.</returns>
+    /// <exception cref="IOException">The disk is full or the folder cannot be written; older checkpoints stand.</exception>
+    public (string Folder, long Bytes) Publish(long step, int keep, IReadOnlyList<ManifestFile>? known = null)
+    {
+        var (final, temporary) = (FolderOf(step), TemporaryOf(step));
         CheckpointManifest manifest;
         try
         {
-            Directory.CreateDirectory(temporary);
-            fill(temporary);
-            manifest = CheckpointManifest.Of(temporary, step);
+            manifest = CheckpointManifest.Of(temporary, step, known);
             manifest.Write(temporary);
             foreach (var folder in Directory.EnumerateDirectories(temporary, "*", SearchOption.AllDirectories)) AtomicFile.FlushFolder(folder);
         }

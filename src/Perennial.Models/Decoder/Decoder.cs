@@ -1,3 +1,4 @@
+using Perennial.Core;
 using Perennial.Tensors;
 using static TorchSharp.torch;
 
@@ -14,24 +15,35 @@ public sealed class Decoder : ILanguageModel
     private readonly IDecoderGraph? graph;
     private readonly PlainDecoder? plain;
     private readonly Tensor anchor;
+    private readonly DecoderShard shard;
 
     /// <summary>A decoder over zeroed parameters; fill them from a checkpoint, then call <see cref="ParametersChanged"/>.</summary>
     public Decoder(DecoderConfig config, Precision precision = Precision.Float32, DecoderExecution? execution = null)
+        : this(DecoderShard.Whole(config), precision, execution)
     {
-        ArgumentNullException.ThrowIfNull(config);
-        (Config, Precision, Execution) = (config, precision, execution ?? new DecoderExecution());
+    }
+
+    /// <summary>A part of a decoder, over zeroed parameters.</summary>
+    /// <exception cref="PerennialException">Exit 2: the model's sizes do not fit the kernels that parts are computed by.</exception>
+    public Decoder(DecoderShard shard, Precision precision = Precision.Float32, DecoderExecution? execution = null)
+    {
+        ArgumentNullException.ThrowIfNull(shard);
+        (this.shard, Config, Precision, Execution) = (shard, shard.Config, precision, execution ?? new DecoderExecution());
+        var config = Config;
+        if (!shard.IsWhole && !DecoderGraph<Float32Storage>.Fits(shard.Local))
+            throw PerennialException.Usage($"parallel: a part of this model (width {config.Width}, {shard.Intermediate} of {config.Intermediate} inner columns, head width {config.HeadWidth}{(config.ExactGelu ? ", exact GELU" : "")}) does not fit the kernels: width and inner columns must be multiples of 8, head widths of 16, GELU in its tanh form; use data parallelism alone");
         names = new DecoderNames(config);
-        Parameters = new FlatParameters(DecoderLayout.Of(config));
+        Parameters = new FlatParameters(DecoderLayout.Of(shard));
         anchor = zeros(1, requires_grad: true).DetachFromDisposeScope();
         var checkpoint = Execution.CheckpointActivations;
         if (!DecoderGraph<Float32Storage>.Fits(config))
             plain = new PlainDecoder(config, precision, Parameters);
         else if (precision == Precision.Float32)
-            graph = new DecoderGraph<Float32Storage>(config, Parameters, checkpoint);
+            graph = new DecoderGraph<Float32Storage>(shard, Parameters, checkpoint);
         else if (Execution.NativeBfloat16 ?? Bfloat16.IsNative)
-            graph = new DecoderGraph<Bfloat16Storage>(config, Parameters, checkpoint);
+            graph = new DecoderGraph<Bfloat16Storage>(shard, Parameters, checkpoint);
         else
-            graph = new DecoderGraph<RoundedStorage>(config, Parameters, checkpoint);
+            graph = new DecoderGraph<RoundedStorage>(shard, Parameters, checkpoint);
     }
 
     /// <summary>A decoder with fresh weights drawn from <paramref name="seed"/> (see <see cref="DecoderInitializer"/>).</summary>
@@ -58,24 +70,64 @@ public sealed class Decoder : ILanguageModel
     /// <inheritdoc/>
     public string HeadName => names.Head;
 
+    /// <summary>The part of the model that this decoder is.</summary>
+    public DecoderShard Shard => shard;
+
+    /// <summary>What the next pass starts from, on a stage that is not the first; the stage before gives it.</summary>
+    public StageInput? Input { get; set; }
+
     /// <inheritdoc/>
-    public Tensor HeadWeight() => plain?.HeadWeight() ?? FlatParameters.View(graph!.ComputeWeights, Parameters.Layout[HeadName]);
+    public VocabularyShard? HeadShard => shard.Peers.Size == 1 ? null : new(shard.Peers, shard.FirstRow, shard.Rows, Config.Vocabulary);
+
+    /// <inheritdoc/>
+    public Tensor HeadWeight()
+    {
+        if (plain is not null) return plain.HeadWeight();
+        using var scope = NewDisposeScope();
+        return FlatParameters.View(graph!.ComputeWeights, Parameters.Layout[HeadName]).narrow(0, 0, shard.Rows).MoveToOuterDisposeScope();
+    }
 
     /// <inheritdoc/>
     /// <exception cref="ArgumentException">An id is not in the vocabulary, or the sequences are longer than the context.</exception>
     public Tensor Hidden(ModelInput input)
     {
         ArgumentNullException.ThrowIfNull(input);
-        var (rows, time) = ((int)input.Tokens.shape[0], (int)input.Tokens.shape[1]);
-        if (time > Config.Context) throw new ArgumentException($"{time} tokens are more than the context of {Config.Context}");
+        if (input.Tokens.shape[1] > Config.Context) throw new ArgumentException($"{input.Tokens.shape[1]} tokens are more than the context of {Config.Context}");
         if (plain is not null) return plain.Hidden(input);
         using var scope = NewDisposeScope();
+        var (shape, ids) = Checked(input);
+        if (!is_grad_enabled()) return graph!.Forward(shape, ids, Input, null).MoveToOuterDisposeScope();
+        // Backward outlives this call and disposes its own handle on the ids.
+        return HiddenFunction.apply(anchor, new HiddenCall(graph!, shape, ids.alias().DetachFromDisposeScope(), Input)).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The forward pass of a stage that is not the last.</summary>
+    public StagePass ForwardStage(ModelInput input)
+    {
+        using var scope = NewDisposeScope();
+        using var noGradient = no_grad();
+        ArgumentNullException.ThrowIfNull(input);
+        var (shape, ids) = Checked(input);
+        var kept = new KeptForBackward();
+        var output = graph!.Forward(shape, ids.alias().DetachFromDisposeScope(), Input, kept);
+        return new StagePass(output.DetachFromDisposeScope(), kept, Input);
+    }
+
+    /// <summary>The backward pass of a stage that is not the last; the gradient of what the stage started from is in its <see cref="StageInput"/>.</summary>
+    /// <param name="pass">The forward pass.</param>
+    /// <param name="gradient">Gradient of its output, float32 <c>[tokens, width]</c>.</param>
+    public void BackwardStage(StagePass pass, Tensor gradient)
+    {
+        ArgumentNullException.ThrowIfNull(pass);
+        graph!.Backward(pass.Kept, gradient, pass.Input);
+    }
+
+    private (SequenceShape Shape, Tensor Ids) Checked(ModelInput input)
+    {
+        var (rows, time) = ((int)input.Tokens.shape[0], (int)input.Tokens.shape[1]);
         var ids = input.Tokens.to_type(ScalarType.Int64).contiguous();
         CheckIds(ids);
-        var shape = new SequenceShape(new AttentionShape(rows, time, Config.Heads, Config.KeyValueHeads, Config.HeadWidth), Starts(input.Segments, rows, time));
-        if (!is_grad_enabled()) return graph!.Forward(shape, ids, null).MoveToOuterDisposeScope();
-        // Backward outlives this call and disposes its own handle on the ids.
-        return HiddenFunction.apply(anchor, new HiddenCall(graph!, shape, ids.alias().DetachFromDisposeScope())).MoveToOuterDisposeScope();
+        return (new SequenceShape(new AttentionShape(rows, time, shard.Heads, shard.KeyValueHeads, Config.HeadWidth), Starts(input.Segments, rows, time)), ids);
     }
 
     /// <inheritdoc/>

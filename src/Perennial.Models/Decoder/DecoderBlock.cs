@@ -16,10 +16,11 @@ internal sealed unsafe class DecoderBlock<T> : IDisposable
     private readonly Tensor? cosines, sines;
     private readonly NormLayer<T> attentionNorm, feedForwardNorm;
     private readonly ILinear<T> queryKeyValue, attentionOut, up, down;
+    private readonly ITensorPeers peers;
 
-    public DecoderBlock(DecoderConfig config, FlatParameters parameters, LinearFactory<T> linear, int layer, ActivationPool pool, Tensor? cosines, Tensor? sines)
+    public DecoderBlock(DecoderConfig config, FlatParameters parameters, LinearFactory<T> linear, int layer, ActivationPool pool, Tensor? cosines, Tensor? sines, ITensorPeers peers)
     {
-        (this.config, this.pool, this.cosines, this.sines) = (config, pool, cosines, sines);
+        (this.config, this.pool, this.cosines, this.sines, this.peers) = (config, pool, cosines, sines, peers);
         var names = new DecoderNames(config);
         var gpt2 = config.Family == ModelFamily.Gpt2;
         attentionNorm = new(parameters, names.AttentionNorm(layer), config.NormEpsilon);
@@ -52,6 +53,7 @@ internal sealed unsafe class DecoderBlock<T> : IDisposable
         else Activation<T>.Gelu(tokens, config.Intermediate, kept.Inner!.Memory, up.Bias, activated.Memory);
         var added = pool.Compute(tokens, config.Width);
         down.Forward(activated, added);
+        peers.Sum(added.Tensor);
         pool.Return(activated);
         return new Pending(kept.Middle!, added, down.Bias);
     }
@@ -80,6 +82,7 @@ internal sealed unsafe class DecoderBlock<T> : IDisposable
         pool.Return(slope);
         var dh = pool.Compute(tokens, config.Width);
         up.BackwardInput(kept.Inner, dh);
+        peers.Sum(dh.Tensor);
         up.BackwardWeight(kept.FeedForwardInput!, kept.Inner);
         feedForwardNorm.Backward(dh.Memory, kept.Middle!, kept.FeedForwardStatistics!, dx, replace: false, operand, pool);
 
@@ -92,6 +95,7 @@ internal sealed unsafe class DecoderBlock<T> : IDisposable
         pool.Return(mixed);
         if (cosines is not null) Rotary<T>.Apply(shape.Attention, gradient.Memory, null, Cosines, Sines, backward: true);
         queryKeyValue.BackwardInput(gradient, dh);
+        peers.Sum(dh.Tensor);
         queryKeyValue.BackwardWeight(kept.AttentionInput!, gradient);
         pool.Return(gradient);
         attentionNorm.Backward(dh.Memory, kept.Input!, kept.AttentionStatistics!, dx, replace: false, operand, pool);
@@ -121,6 +125,7 @@ internal sealed unsafe class DecoderBlock<T> : IDisposable
 
         var added = pool.Compute(tokens, config.Width);
         attentionOut.Forward(kept.Mixed, added);
+        peers.Sum(added.Tensor);
         kept.Middle = pool.Exact(tokens, config.Width);
         kept.FeedForwardStatistics = pool.Exact(tokens, 2);
         kept.FeedForwardInput = pool.Compute(tokens, config.Width);

@@ -12,11 +12,18 @@ internal interface IDecoderGraph : IDisposable
     /// <summary>Takes changed master weights over.</summary>
     void ParametersChanged();
 
-    /// <summary>Final hidden states <c>[batch, time, width]</c>; with <paramref name="kept"/>, what backward needs is put there.</summary>
-    Tensor Forward(SequenceShape shape, Tensor ids, KeptForBackward? kept);
+    /// <summary>
+    /// Final hidden states <c>[batch, time, width]</c>, or, where the head is in a later stage, the stream, float32 <c>[tokens, width]</c>;
+    /// with <paramref name="kept"/>, what backward needs is put there.
+    /// </summary>
+    /// <param name="shape">Sizes.</param>
+    /// <param name="ids">Token ids.</param>
+    /// <param name="input">The stream from the stage before; null where embeddings are looked up here.</param>
+    /// <param name="kept">Filled for backward.</param>
+    Tensor Forward(SequenceShape shape, Tensor ids, StageInput? input, KeptForBackward? kept);
 
-    /// <summary>Adds every parameter's gradient to the flat buffer, from the hidden states' gradient.</summary>
-    void Backward(KeptForBackward kept, Tensor gradient);
+    /// <summary>Adds every parameter's gradient to the flat buffer, from the gradient of what forward gave; the stream's own goes to <paramref name="input"/>.</summary>
+    void Backward(KeptForBackward kept, Tensor gradient, StageInput? input);
 }
 
 /// <summary>What one forward pass keeps for its backward pass.</summary>
@@ -39,17 +46,18 @@ internal sealed unsafe class DecoderGraph<T> : IDecoderGraph
     where T : struct, IStorage
 {
     private readonly DecoderConfig config;
+    private readonly DecoderShard shard;
     private readonly FlatParameters parameters;
     private readonly DecoderNames names;
     private readonly DecoderBlock<T>[] blocks;
-    private readonly NormLayer<T> finalNorm;
+    private readonly NormLayer<T>? finalNorm;
     private readonly ActivationPool pool;
     private readonly Tensor? cosines, sines, positionIds;
     private readonly bool checkpoint;
 
-    public DecoderGraph(DecoderConfig config, FlatParameters parameters, bool checkpoint)
+    public DecoderGraph(DecoderShard shard, FlatParameters parameters, bool checkpoint)
     {
-        (this.config, this.parameters, this.checkpoint) = (config, parameters, checkpoint);
+        (config, this.shard, this.parameters, this.checkpoint) = (shard.Local, shard, parameters, checkpoint);
         names = new DecoderNames(config);
         var type = T.Size == 2 ? ScalarType.BFloat16 : ScalarType.Float32;
         pool = new ActivationPool(type);
@@ -59,8 +67,8 @@ internal sealed unsafe class DecoderGraph<T> : IDecoderGraph
             positionIds = arange(config.Context, ScalarType.Int64).DetachFromDisposeScope();
         else
             (cosines, sines) = Detached(RotaryTable.Make(config.Context, config.HeadWidth, config.RopeTheta));
-        blocks = [.. Enumerable.Range(0, config.Layers).Select(layer => new DecoderBlock<T>(config, parameters, Linear, layer, pool, cosines, sines))];
-        finalNorm = new NormLayer<T>(parameters, names.FinalNorm, config.NormEpsilon);
+        blocks = [.. Enumerable.Range(shard.FirstLayer, shard.EndLayer - shard.FirstLayer).Select(layer => new DecoderBlock<T>(config, parameters, Linear, layer, pool, cosines, sines, shard.Peers))];
+        if (shard.HoldsHead) finalNorm = new NormLayer<T>(parameters, names.FinalNorm, config.NormEpsilon);
         ParametersChanged();
 
         static (Tensor, Tensor) Detached((Tensor A, Tensor B) pair) => (pair.A.DetachFromDisposeScope(), pair.B.DetachFromDisposeScope());
@@ -82,13 +90,12 @@ internal sealed unsafe class DecoderGraph<T> : IDecoderGraph
     }
 
     /// <inheritdoc/>
-    public Tensor Forward(SequenceShape shape, Tensor ids, KeptForBackward? kept)
+    public Tensor Forward(SequenceShape shape, Tensor ids, StageInput? input, KeptForBackward? kept)
     {
         var (tokens, width) = (shape.Tokens, config.Width);
         var stream = new Pending(pool.Exact(tokens, width), null, null);
-        using (var embedding = parameters.Value(names.Embedding))
-        using (var positions = positionIds is null ? null : parameters.Value(names.Positions))
-            EmbeddingRows.Look(tokens, shape.Attention.Time, width, (long*)TensorMemory.Address<long>(ids), Floats(embedding), Floats(positions), stream.Stream.Floats);
+        if (input is null) Embed(shape, ids, stream.Stream);
+        else stream.Stream.Tensor.copy_(input.Stream);
         foreach (var block in blocks)
         {
             var state = new BlockActivations();
@@ -103,13 +110,15 @@ internal sealed unsafe class DecoderGraph<T> : IDecoderGraph
             }
             kept?.Blocks.Add(state);
         }
+        if (kept is not null) (kept.Shape, kept.Ids) = (shape, ids);
+        if (finalNorm is null) return Leave(stream, kept is null || checkpoint);
         var hidden = empty(shape.Attention.Batch, shape.Attention.Time, width, dtype: T.Size == 2 ? ScalarType.BFloat16 : ScalarType.Float32);
         var (last, statistics) = (pool.Exact(tokens, width), pool.Exact(tokens, 2));
         finalNorm.Forward(stream.Stream, stream.Added, stream.Bias, last, Memory(hidden), statistics);
         pool.Return(stream.Added);
         if (kept is null || checkpoint) pool.Return(stream.Stream);
         if (kept is not null)
-            (kept.Shape, kept.Ids, kept.Last, kept.LastStatistics) = (shape, ids, last, statistics);
+            (kept.Last, kept.LastStatistics) = (last, statistics);
         else
         {
             pool.Return(last);
@@ -119,14 +128,15 @@ internal sealed unsafe class DecoderGraph<T> : IDecoderGraph
     }
 
     /// <inheritdoc/>
-    public void Backward(KeptForBackward kept, Tensor gradient)
+    public void Backward(KeptForBackward kept, Tensor gradient, StageInput? input)
     {
         using var noGradient = no_grad();
         var (shape, tokens, width) = (kept.Shape!, kept.Shape!.Tokens, config.Width);
         var dx = pool.Exact(tokens, width);
         var operand = T.Rounds ? pool.Compute(tokens, width) : dx;
         using (var dense = gradient.contiguous())
-            finalNorm.Backward(Memory(dense), kept.Last!, kept.LastStatistics!, dx, replace: true, operand, pool);
+            if (finalNorm is null) Enter(dense, dx, operand);
+            else finalNorm.Backward(Memory(dense), kept.Last!, kept.LastStatistics!, dx, replace: true, operand, pool);
         pool.Return(kept.Last);
         pool.Return(kept.LastStatistics);
         for (var layer = blocks.Length - 1; layer >= 0; layer--)
@@ -135,10 +145,14 @@ internal sealed unsafe class DecoderGraph<T> : IDecoderGraph
             blocks[layer].Backward(shape, kept.Blocks[layer], dx, operand);
             kept.Blocks[layer].Return(pool, keepInput: false);
         }
-        AddBack(names.Embedding, kept.Ids!, dx, tokens);
-        if (positionIds is not null)
-            using (var rows = positionIds.narrow(0, 0, shape.Attention.Time).expand(shape.Attention.Batch, -1).contiguous())
-                AddBack(names.Positions, rows, dx, tokens);
+        if (input is not null) input.Gradient = dx.Tensor.clone().DetachFromDisposeScope();
+        else
+        {
+            AddBack(names.Embedding, kept.Ids!, shard.FirstRow, shard.Rows, dx, tokens);
+            if (positionIds is not null)
+                using (var rows = positionIds.narrow(0, 0, shape.Attention.Time).expand(shape.Attention.Batch, -1).contiguous())
+                    AddBack(names.Positions, rows, 0, config.Context, dx, tokens);
+        }
         if (T.Rounds) pool.Return(operand);
         pool.Return(dx);
         kept.Blocks.Clear();
@@ -148,7 +162,7 @@ internal sealed unsafe class DecoderGraph<T> : IDecoderGraph
     public void Dispose()
     {
         foreach (var block in blocks) block.Dispose();
-        finalNorm.Dispose();
+        finalNorm?.Dispose();
         pool.Dispose();
         cosines?.Dispose();
         sines?.Dispose();
@@ -159,11 +173,40 @@ internal sealed unsafe class DecoderGraph<T> : IDecoderGraph
     private LinearLayer<T> Linear(int layer, params Projection[] projections) => new(
         parameters, ComputeWeights, [.. projections.Select(p => names.Weight(layer, p))], [.. projections.Select(p => names.Bias(layer, p))], config.Family == ModelFamily.Gpt2);
 
-    private void AddBack(string name, Tensor rows, Activation dx, long tokens)
+    /// <summary>Embeddings of the tokens; each process has some rows, positions are the first one's.</summary>
+    private void Embed(SequenceShape shape, Tensor ids, Activation stream)
+    {
+        using var embedding = parameters.Value(names.Embedding);
+        using var positions = positionIds is null || shard.Peers.Rank > 0 ? null : parameters.Value(names.Positions);
+        EmbeddingRows.Look(shape.Tokens, shape.Attention.Time, config.Width, (long*)TensorMemory.Address<long>(ids), shard.FirstRow, shard.Rows, Floats(embedding), Floats(positions), stream.Floats);
+        shard.Peers.Sum(stream.Tensor);
+    }
+
+    /// <summary>The stream as the next stage takes it over: its last addition made, in the order in which a norm makes it.</summary>
+    private Tensor Leave(Pending stream, bool isLast)
+    {
+        using var scope = NewDisposeScope();
+        using var noGradient = no_grad();
+        var output = stream.Stream.Tensor.clone();
+        if (stream.Added is not null) output.add_(stream.Added.Tensor);
+        if (stream.Bias is not null) output.add_(TensorMemory.Borrow((nint)stream.Bias, [config.Width], ScalarType.Float32));
+        pool.Return(stream.Added);
+        if (isLast) pool.Return(stream.Stream);
+        return output.MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The stream's gradient from the next stage, and the same as a product's operand.</summary>
+    private static void Enter(Tensor gradient, Activation dx, Activation operand)
+    {
+        dx.Tensor.copy_(gradient);
+        if (T.Rounds) Bfloat16.Copy<T>(dx.Tensor, operand.Tensor);
+    }
+
+    private void AddBack(string name, Tensor ids, long firstRow, long rows, Activation dx, long tokens)
     {
         using var target = parameters.Gradient(name);
         if (parameters.GradientScale(name) == 0) target.zero_();
-        EmbeddingRows.AddBack(tokens, config.Width, (long*)TensorMemory.Address<long>(rows), dx.Floats, Floats(target));
+        EmbeddingRows.AddBack(tokens, config.Width, (long*)TensorMemory.Address<long>(ids), firstRow, rows, dx.Floats, Floats(target));
     }
 
     private static float* Floats(Tensor? tensor) => tensor is null ? null : (float*)TensorMemory.Address<float>(tensor);

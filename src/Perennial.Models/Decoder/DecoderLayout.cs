@@ -12,19 +12,26 @@ public static class DecoderLayout
     /// <summary>Lays out the tensors of a configuration.</summary>
     public static FlatLayout Of(DecoderConfig config)
     {
-        ArgumentNullException.ThrowIfNull(config);
-        return FlatLayout.Of(Matrices(config).Select(tensor => (tensor.Name, tensor.Shape, true))
-            .Concat(Vectors(config).Select(tensor => (tensor.Name, tensor.Shape, false))));
+        return Of(DecoderShard.Whole(config));
     }
 
-    private static IEnumerable<(string Name, long[] Shape)> Matrices(DecoderConfig config)
+    /// <summary>Lays out the tensors of a part of a model: those of its stage, in its share of their shapes, in the same order.</summary>
+    public static FlatLayout Of(DecoderShard shard)
     {
+        ArgumentNullException.ThrowIfNull(shard);
+        return FlatLayout.Of(Matrices(shard).Select(tensor => (tensor.Name, tensor.Shape, true))
+            .Concat(Vectors(shard).Select(tensor => (tensor.Name, tensor.Shape, false))));
+    }
+
+    private static IEnumerable<(string Name, long[] Shape)> Matrices(DecoderShard shard)
+    {
+        var config = shard.Local;
         var names = new DecoderNames(config);
         long width = config.Width, inner = config.Intermediate;
         long queries = (long)config.Heads * config.HeadWidth, keys = (long)config.KeyValueHeads * config.HeadWidth;
-        yield return (names.Embedding, [config.Vocabulary, width]);
-        if (config.Family == ModelFamily.Gpt2) yield return (names.Positions, [config.Context, width]);
-        for (var layer = 0; layer < config.Layers; layer++)
+        if (shard.HoldsEmbedding || (config.TiedHead && shard.HoldsHead)) yield return (names.Embedding, [shard.PaddedRows, width]);
+        if (config.Family == ModelFamily.Gpt2 && shard.HoldsEmbedding) yield return (names.Positions, [config.Context, width]);
+        for (var layer = shard.FirstLayer; layer < shard.EndLayer; layer++)
         {
             if (config.Family == ModelFamily.Gpt2)
             {
@@ -42,16 +49,17 @@ public static class DecoderLayout
             yield return (names.Weight(layer, Projection.Up), [inner, width]);
             yield return (names.Weight(layer, Projection.Down), [width, inner]);
         }
-        if (!config.TiedHead) yield return (names.Head, [config.Vocabulary, width]);
+        if (!config.TiedHead && shard.HoldsHead) yield return (names.Head, [shard.PaddedRows, width]);
     }
 
-    private static IEnumerable<(string Name, long[] Shape)> Vectors(DecoderConfig config)
+    private static IEnumerable<(string Name, long[] Shape)> Vectors(DecoderShard shard)
     {
+        var config = shard.Local;
         var names = new DecoderNames(config);
         long width = config.Width, inner = config.Intermediate;
         long queries = (long)config.Heads * config.HeadWidth, keys = (long)config.KeyValueHeads * config.HeadWidth;
         var layerNorm = config.Family == ModelFamily.Gpt2;
-        for (var layer = 0; layer < config.Layers; layer++)
+        for (var layer = shard.FirstLayer; layer < shard.EndLayer; layer++)
         {
             yield return (names.AttentionNorm(layer), [width]);
             if (layerNorm) yield return (DecoderNames.BiasOf(names.AttentionNorm(layer)), [width]);
@@ -72,6 +80,7 @@ public static class DecoderLayout
                     break;
             }
         }
+        if (!shard.HoldsHead) yield break;
         yield return (names.FinalNorm, [width]);
         if (layerNorm) yield return (names.FinalNormBias, [width]);
     }

@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 namespace Perennial.Models;
 
 /// <summary>One forward pass as autograd sees it.</summary>
-internal sealed record HiddenCall(IDecoderGraph Graph, SequenceShape Shape, Tensor Ids);
+internal sealed record HiddenCall(IDecoderGraph Graph, SequenceShape Shape, Tensor Ids, StageInput? Input);
 
 /// <summary>
 /// The whole decoder as one autograd node. Its only differentiable input is an anchor, a scalar that makes autograd call
@@ -21,13 +21,14 @@ internal sealed class HiddenFunction : autograd.SingleTensorFunction<HiddenFunct
         var kept = new KeptForBackward();
         ctx.save_data(Kept, kept);
         ctx.save_data(nameof(HiddenCall), call);
-        return call.Graph.Forward(call.Shape, call.Ids, kept);
+        return call.Graph.Forward(call.Shape, call.Ids, call.Input, kept);
     }
 
     public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
     {
         var kept = (KeptForBackward)ctx.get_data(Kept);
-        ((HiddenCall)ctx.get_data(nameof(HiddenCall))).Graph.Backward(kept, grad_output);
+        var call = (HiddenCall)ctx.get_data(nameof(HiddenCall));
+        call.Graph.Backward(kept, grad_output, call.Input);
         grad_output.Dispose();
         return [null!, null!];
     }

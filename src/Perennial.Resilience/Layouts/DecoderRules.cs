@@ -7,7 +7,8 @@ namespace Perennial.Resilience.Layouts;
 /// <param name="Intermediate">Inner width of the feed-forward part (for fused matrices).</param>
 /// <param name="Tied">Whether the unembedding is the embedding.</param>
 /// <param name="VocabularyMultiple">Each tensor rank's rows of the vocabulary are padded to a multiple of this.</param>
-public sealed record DecoderDimensions(int Heads, int KeyValueHeads, int HeadWidth, int Intermediate, bool Tied, long VocabularyMultiple = 1);
+/// <param name="IntermediateUnit">Columns of the feed-forward part that stay together (what a kernel works on at once).</param>
+public sealed record DecoderDimensions(int Heads, int KeyValueHeads, int HeadWidth, int Intermediate, bool Tied, long VocabularyMultiple = 1, long IntermediateUnit = 1);
 
 /// <summary>
 /// Tensor-parallel rules of decoders under their Hugging Face names. Query heads are cut by groups that share a key-value head;
@@ -37,8 +38,8 @@ public static class DecoderRules
         return new([
             new(Layer("self_attn.qkv_proj.weight"), new ShardParts(0, [queries with { Size = queryRows }, keys with { Size = keyRows }, keys with { Size = keyRows }], byGroup)),
             new(Layer("self_attn.o_proj.weight"), Cut(1, queries)),
-            new(Layer("mlp.gate_up_proj.weight"), new ShardParts(0, [new(model.Intermediate), new(model.Intermediate)])),
-            new(Layer("mlp.down_proj.weight"), new ShardDimension(1)),
+            new(Layer("mlp.gate_up_proj.weight"), new ShardParts(0, [new(model.Intermediate, model.IntermediateUnit), new(model.Intermediate, model.IntermediateUnit)])),
+            new(Layer("mlp.down_proj.weight"), new ShardDimension(1, model.IntermediateUnit)),
             new(Layer("input_layernorm.weight"), new Replicate()), new(Layer("post_attention_layernorm.weight"), new Replicate()),
             .. LlamaEnds(model)]);
     }
@@ -57,8 +58,8 @@ public static class DecoderRules
             new("transformer.wpe.weight", new Replicate(), StageRule.First),
             new(Block("attn.c_attn.weight"), new ShardParts(1, fused)), new(Block("attn.c_attn.bias"), new ShardParts(0, fused)),
             new(Block("attn.c_proj.weight"), Cut(0, queries)),
-            new(Block("mlp.c_fc.weight"), new ShardDimension(1)), new(Block("mlp.c_fc.bias"), new ShardDimension(0)),
-            new(Block("mlp.c_proj.weight"), new ShardDimension(0)),
+            new(Block("mlp.c_fc.weight"), new ShardDimension(1, model.IntermediateUnit)), new(Block("mlp.c_fc.bias"), new ShardDimension(0, model.IntermediateUnit)),
+            new(Block("mlp.c_proj.weight"), new ShardDimension(0, model.IntermediateUnit)),
             .. replicated.Select(name => new TensorRule(Block(name), new Replicate())),
             new("transformer.ln_f.weight", new Replicate(), StageRule.Last), new("transformer.ln_f.bias", new Replicate(), StageRule.Last)]);
     }
@@ -72,8 +73,8 @@ public static class DecoderRules
             new(Layer("self_attn.k_proj.weight"), Cut(0, keys)),
             new(Layer("self_attn.v_proj.weight"), Cut(0, keys)),
             new(Layer("self_attn.o_proj.weight"), Cut(1, queries)),
-            new(Layer("mlp.gate_proj.weight"), new ShardDimension(0)), new(Layer("mlp.up_proj.weight"), new ShardDimension(0)),
-            new(Layer("mlp.down_proj.weight"), new ShardDimension(1)),
+            new(Layer("mlp.gate_proj.weight"), new ShardDimension(0, model.IntermediateUnit)), new(Layer("mlp.up_proj.weight"), new ShardDimension(0, model.IntermediateUnit)),
+            new(Layer("mlp.down_proj.weight"), new ShardDimension(1, model.IntermediateUnit)),
             new(Layer("input_layernorm.weight"), new Replicate()), new(Layer("post_attention_layernorm.weight"), new Replicate())];
     }
 

@@ -9,7 +9,9 @@ namespace Perennial.Resilience.Layouts;
 /// rather than the tensors one after another as one stretch.
 /// </param>
 /// <param name="LayersPerStage">Layers of each stage; null to divide evenly, the first stages getting one more.</param>
-public sealed record LayoutOptions(int Alignment = 64, bool Interleave = false, IReadOnlyList<int>? LayersPerStage = null);
+/// <param name="Pad">Whether ZeRO pieces are padded to equal size; otherwise they are just cut, and the last ranks may have less or nothing.</param>
+/// <param name="AtTensors">Whether ZeRO cuts between tensors only, where an equal cut would come nearest: for state that is not element-wise.</param>
+public sealed record LayoutOptions(int Alignment = 64, bool Interleave = false, IReadOnlyList<int>? LayersPerStage = null, bool Pad = true, bool AtTensors = false);
 
 /// <summary>Builds layouts: stage, then tensor shard, then ZeRO cut.</summary>
 public static class LayoutBuilder
@@ -88,6 +90,14 @@ internal static class Zero
     {
         var parts = new (long Bytes, List<LayoutRun> Runs)[ranks];
         for (var rank = 0; rank < ranks; rank++) parts[rank] = (0, []);
+        if (options.AtTensors)
+        {
+            var total = pieces.Sum(piece => piece.Bytes);
+            long[] borders = [0, .. pieces.Select(piece => piece.Start + piece.Bytes)];
+            long Border(int rank) => rank == ranks ? total : borders.MinBy(border => Math.Abs(border - (double)total * rank / ranks));
+            for (var rank = 0; rank < ranks; rank++) Take(parts, rank, whole.Runs, Border(rank), Border(rank + 1), 1);
+            return [.. parts.Select(part => new RankBuffer(part.Bytes, part.Runs))];
+        }
         // Stretches between tensors that must stay whole are cut; a whole tensor goes to the rank with the least.
         foreach (var (start, bytes, intact) in Stretches(pieces, tensors, options.Interleave))
         {
@@ -95,7 +105,7 @@ internal static class Zero
             if (intact)
             {
                 var least = Enumerable.Range(0, ranks).MinBy(rank => parts[rank].Bytes);
-                Take(parts, least, runs, start, start + bytes, options.Alignment);
+                Take(parts, least, runs, start, start + bytes, options.Pad ? options.Alignment : 1);
                 continue;
             }
             var share = RoundUp((bytes + ranks - 1) / ranks, options.Alignment);
@@ -103,14 +113,14 @@ internal static class Zero
             {
                 var from = start + share * rank;
                 // In one stretch every rank has equally many bytes, padded at the end; interleaved pieces may be short.
-                var to = options.Interleave ? Math.Max(from, Math.Min(start + bytes, from + share)) : from + share;
-                Take(parts, rank, runs, from, to, options.Alignment);
+                var to = options.Interleave || !options.Pad ? Math.Max(from, Math.Min(start + bytes, from + share)) : from + share;
+                Take(parts, rank, runs, from, to, options.Pad ? options.Alignment : 1);
             }
         }
         return [.. parts.Select(part => new RankBuffer(part.Bytes, part.Runs))];
     }
 
-    private static void Take((long Bytes, List<LayoutRun> Runs)[] parts, int rank, List<LayoutRun> runs, long from, long to, int alignment)
+    private static void Take((long Bytes, List<LayoutRun> Runs)[] parts, int rank, IReadOnlyList<LayoutRun> runs, long from, long to, int alignment)
     {
         var (at, list) = parts[rank];
         foreach (var run in runs)

@@ -16,12 +16,18 @@ public sealed class CausalObjective : IObjective, IVocabularyParallel
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(batch);
         // What backward needs lives in the caller's scope, which also holds the loss.
-        var tokens = tensor(batch.Inputs, batch.Rows, batch.Time);
-        var segments = batch.Segments is null ? null : tensor(Array.ConvertAll(batch.Segments, number => (long)number), batch.Rows, batch.Time);
-        var hidden = model.Hidden(new ModelInput(tokens, segments));
+        var hidden = model.Hidden(Input(batch));
         var rounds = model.Precision == Precision.Bfloat16 && hidden.dtype == ScalarType.Float32;
         return FusedHeadLoss.apply(hidden, new FusedHeadCall(
             model.Parameters, model.HeadName, model.HeadWeight().detach(), tensor(batch.Targets), normalizer, rounds, model.HeadShard));
+    }
+
+    /// <summary>A batch as the model sees it.</summary>
+    public static ModelInput Input(TokenBatch batch)
+    {
+        ArgumentNullException.ThrowIfNull(batch);
+        var segments = batch.Segments is null ? null : tensor(Array.ConvertAll(batch.Segments, number => (long)number), batch.Rows, batch.Time);
+        return new ModelInput(tensor(batch.Inputs, batch.Rows, batch.Time), segments);
     }
 
     /// <inheritdoc/>

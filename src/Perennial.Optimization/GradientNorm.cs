@@ -24,7 +24,10 @@ public readonly record struct GradientNorm(double Value)
     /// off by 0.04 %), per block of 65,536 and then in order, so the result does not depend on the number of threads.
     /// A double sum of squares of floats cannot overflow: it is finite exactly when every element is.
     /// </summary>
-    public static unsafe GradientNorm Of(Tensor gradient)
+    public static GradientNorm Of(Tensor gradient) => new(Math.Sqrt(SquaresOf(gradient)));
+
+    /// <summary>The sum of the squares, for norms over several buffers.</summary>
+    public static unsafe double SquaresOf(Tensor gradient)
     {
         ArgumentNullException.ThrowIfNull(gradient);
         var length = gradient.NumberOfElements;
@@ -37,7 +40,7 @@ public readonly record struct GradientNorm(double Value)
         });
         var total = 0.0;
         foreach (var sum in sums) total += sum;
-        return new(Math.Sqrt(total));
+        return total;
     }
 
     private static unsafe double SumOfSquares(float* values, int count)

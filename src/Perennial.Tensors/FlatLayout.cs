@@ -36,6 +36,14 @@ public sealed class FlatLayout
     /// <summary>Whether the layout has a tensor of that name.</summary>
     public bool Contains(string name) => byName.ContainsKey(name);
 
+    /// <summary>The layout of a stretch of the buffer: its tensors, or what it has of them, as a flat row where that is not all.</summary>
+    /// <param name="first">First element of the stretch.</param>
+    /// <param name="length">Its elements.</param>
+    public FlatLayout Slice(long first, long length) => Of(Entries
+        .Select(entry => (Entry: entry, Start: Math.Max(first, entry.Offset), End: Math.Min(first + length, entry.Offset + entry.Length)))
+        .Where(part => part.Start < part.End)
+        .Select(part => (part.Entry.Name, part.End - part.Start == part.Entry.Length ? part.Entry.Shape.ToArray() : [part.End - part.Start], part.Entry.Decays)));
+
     /// <summary>Lays tensors out one after another.</summary>
     /// <exception cref="ArgumentException">Two tensors have one name.</exception>
     public static FlatLayout Of(IEnumerable<(string Name, long[] Shape, bool Decays)> tensors)

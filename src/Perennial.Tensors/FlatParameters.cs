@@ -32,15 +32,31 @@ public sealed class FlatParameters : IDisposable
     private readonly Dictionary<string, int> positions;
 
     /// <summary>Makes zeroed buffers for a layout.</summary>
-    public FlatParameters(FlatLayout layout)
+    public FlatParameters(FlatLayout layout) : this(layout, HugePages.Zeros(layout.Length), HugePages.Zeros(layout.Length))
     {
-        ArgumentNullException.ThrowIfNull(layout);
-        Layout = layout;
+    }
+
+    private FlatParameters(FlatLayout layout, Tensor values, Tensor gradients)
+    {
+        (Layout, Values, Gradients) = (layout, values, gradients);
         stale = new bool[layout.Entries.Count];
         leaves = new Tensor?[layout.Entries.Count];
         positions = layout.Entries.Select((entry, index) => (entry.Name, index)).ToDictionary(pair => pair.Name, pair => pair.index, StringComparer.Ordinal);
-        Values = HugePages.Zeros(layout.Length);
-        Gradients = HugePages.Zeros(layout.Length);
+    }
+
+    /// <summary>Parameters over buffers that exist: a part of others, say. It owns the two tensors, not the memory that views look into.</summary>
+    /// <param name="layout">What lies in the buffers.</param>
+    /// <param name="values">Float32, contiguous, <c>[length]</c>.</param>
+    /// <param name="gradients">The same.</param>
+    /// <exception cref="ArgumentException">A buffer has another length than the layout.</exception>
+    public static FlatParameters Over(FlatLayout layout, Tensor values, Tensor gradients)
+    {
+        ArgumentNullException.ThrowIfNull(layout);
+        ArgumentNullException.ThrowIfNull(values);
+        ArgumentNullException.ThrowIfNull(gradients);
+        return values.NumberOfElements == layout.Length && gradients.NumberOfElements == layout.Length
+            ? new(layout, values, gradients)
+            : throw new ArgumentException($"{layout.Length} elements are laid out over buffers of {values.NumberOfElements} and {gradients.NumberOfElements}");
     }
 
     /// <summary>The index.</summary>

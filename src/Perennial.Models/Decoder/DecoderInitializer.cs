@@ -16,24 +16,42 @@ public static class DecoderInitializer
         ArgumentNullException.ThrowIfNull(parameters);
         ArgumentNullException.ThrowIfNull(config);
         var entries = parameters.Layout.Entries;
-        var residual = config.InitializerRange / Math.Sqrt(2.0 * config.Layers);
         var start = TensorMemory.Address<float>(parameters.Values);
         Parallel.For(0, entries.Count, index =>
         {
             var entry = entries[index];
             unsafe
             {
-                var values = new Span<float>((float*)start + entry.Offset, checked((int)entry.Length));
-                if (!entry.Decays)
-                {
-                    values.Fill(entry.Name.EndsWith("bias", StringComparison.Ordinal) ? 0f : 1f);
-                    return;
-                }
-                var isResidual = config.Family == ModelFamily.Gpt2 && entry.Name.EndsWith("c_proj.weight", StringComparison.Ordinal);
-                var deviation = (float)(isResidual ? residual : config.InitializerRange);
-                Philox.FillNormal(values, seed, RandomPurpose.Initialization, (ulong)index);
-                for (var i = 0; i < values.Length; i++) values[i] *= deviation;
+                Fill(entry, index, new Span<float>((float*)start + entry.Offset, checked((int)entry.Length)), config, seed);
             }
         });
+    }
+
+    /// <summary>The values of one tensor of the whole model.</summary>
+    /// <param name="layout">The whole model's layout.</param>
+    /// <param name="index">The tensor's number there.</param>
+    /// <param name="config">The model.</param>
+    /// <param name="seed">The run's seed.</param>
+    public static float[] Values(FlatLayout layout, int index, DecoderConfig config, ulong seed)
+    {
+        ArgumentNullException.ThrowIfNull(layout);
+        ArgumentNullException.ThrowIfNull(config);
+        var entry = layout.Entries[index];
+        var values = new float[entry.Length];
+        Fill(entry, index, values, config, seed);
+        return values;
+    }
+
+    private static void Fill(FlatEntry entry, int index, Span<float> values, DecoderConfig config, ulong seed)
+    {
+        if (!entry.Decays)
+        {
+            values.Fill(entry.Name.EndsWith("bias", StringComparison.Ordinal) ? 0f : 1f);
+            return;
+        }
+        var isResidual = config.Family == ModelFamily.Gpt2 && entry.Name.EndsWith("c_proj.weight", StringComparison.Ordinal);
+        var deviation = (float)(isResidual ? config.InitializerRange / Math.Sqrt(2.0 * config.Layers) : config.InitializerRange);
+        Philox.FillNormal(values, seed, RandomPurpose.Initialization, (ulong)index);
+        for (var i = 0; i < values.Length; i++) values[i] *= deviation;
     }
 }

@@ -47,7 +47,7 @@ internal sealed class ElasticReplicas : IReplicas
 
     private ICommunicator Present => group ?? throw new InvalidOperationException("no group was formed");
 
-    public IReadOnlyList<Range> Shares(int rows) => [.. Enumerable.Range(0, Present.Size).Select(rank => (rows * rank / Present.Size)..(rows * (rank + 1) / Present.Size))];
+    public IReadOnlyList<Range> Shares(int rows) => ParallelShares.Of(rows, Present.Size);
 
     public StepAgreement Exchange(double loss, torch.Tensor gradients, bool stop)
     {

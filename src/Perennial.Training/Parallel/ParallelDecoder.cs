@@ -1,0 +1,145 @@
+using Perennial.Core;
+using Perennial.Models;
+using Perennial.Optimization;
+using Perennial.Resilience.Groups;
+using Perennial.Resilience.Layouts;
+using Perennial.Tensors;
+using static TorchSharp.torch;
+
+namespace Perennial.Training.Parallel;
+
+/// <summary>
+/// One rank's part of a decoder under a parallel shape: the model it computes, the flat parameters that its optimizer moves (all of them, or
+/// under ZeRO its piece), and the communication that makes the step of all ranks the step of one.
+/// </summary>
+public sealed class ParallelDecoder : IDisposable
+{
+    private readonly Range64[] counted, shared;
+    private readonly long[] pieces;
+    private readonly Tensor? reduced;
+    private ParallelGroups? groups;
+
+    /// <summary>A rank's part, over zeroed parameters.</summary>
+    /// <param name="placement">Where everything is.</param>
+    /// <param name="rank">The rank.</param>
+    /// <param name="precision">Precision of matrix products.</param>
+    /// <param name="execution">How the decoder computes.</param>
+    /// <exception cref="PerennialException">Exit 2: a part of this model does not fit the kernels.</exception>
+    public ParallelDecoder(DecoderPlacement placement, int rank, Precision precision = Precision.Float32, DecoderExecution? execution = null)
+    {
+        ArgumentNullException.ThrowIfNull(placement);
+        (Placement, Rank, Place) = (placement, rank, placement.Shape.CoordinatesOf(rank));
+        Model = new Decoder(placement.Shard(rank, new GroupPeers(Place.Tensor, placement.Shape.Tensor, () => Groups)), precision, execution);
+        var local = Model.Parameters.Layout;
+        (counted, shared, pieces) = ([.. placement.Counted(rank, local)], [.. placement.Shared(local)], [.. placement.Pieces(rank)]);
+        if (placement.Shape.Zero == 0)
+        {
+            (Piece, Trained) = (new(0, local.Length), Model.Parameters);
+            return;
+        }
+        var start = pieces.Take(Place.Data).Sum();
+        Piece = new(start, start + pieces[Place.Data]);
+        reduced = HugePages.Zeros(Piece.Length);
+        Trained = FlatParameters.Over(local.Slice(Piece.Start, Piece.Length), Model.Parameters.Values.narrow(0, Piece.Start, Piece.Length).DetachFromDisposeScope(), reduced);
+    }
+
+    /// <summary>Where everything is.</summary>
+    public DecoderPlacement Placement { get; }
+
+    /// <summary>This rank.</summary>
+    public int Rank { get; }
+
+    /// <summary>Its place in the shape.</summary>
+    public RankCoordinates Place { get; }
+
+    /// <summary>What this rank computes.</summary>
+    public Decoder Model { get; }
+
+    /// <summary>What this rank's optimizer moves; its gradients are those of the whole batch after <see cref="Reduce"/>.</summary>
+    public FlatParameters Trained { get; }
+
+    /// <summary>Where <see cref="Trained"/> lies in the model's buffer.</summary>
+    public Range64 Piece { get; }
+
+    /// <summary>Whether losses are computed here (the last stage, one of each tensor group).</summary>
+    public bool CountsLoss => Place.Pipeline == Placement.Shape.Pipeline - 1 && Place.Tensor == 0;
+
+    internal ParallelGroups Groups => groups ?? throw new InvalidOperationException("no group was joined");
+
+    /// <summary>Meets the other ranks; every rank of the world calls it. The world is this object's from here on.</summary>
+    /// <exception cref="CommunicatorException">The world broke.</exception>
+    public void Join(ICommunicator world)
+    {
+        ArgumentNullException.ThrowIfNull(world);
+        if (world.Size != Placement.Shape.Ranks || world.Rank != Rank) throw new ArgumentException($"rank {world.Rank} of {world.Size} cannot be rank {Rank} of {Placement.Shape}", nameof(world));
+        Leave();
+        groups = ParallelGroups.Form(world, Placement);
+    }
+
+    /// <summary>Leaves the others at once, so that they notice.</summary>
+    public void Leave() => Interlocked.Exchange(ref groups, null)?.Dispose();
+
+    /// <summary>Adds up over the ranks what each computed of the gradient: shared heads, a tied embedding, then the data ranks.</summary>
+    /// <exception cref="CommunicatorException">A rank was lost; the gradient holds nothing of use, the state is untouched.</exception>
+    public void Reduce()
+    {
+        var gradients = TensorMemory.Address<float>(Model.Parameters.Gradients);
+        if (Groups.KeySharers is { } sharers)
+            foreach (var range in shared) sharers.AllReduce(At(gradients, range.Start), range.Length, ElementType.Float32);
+        if (Groups.Tied is { } ends && Model.Parameters.Layout[Model.HeadName] is var embedding) ends.AllReduce(At(gradients, embedding.Offset), embedding.Length, ElementType.Float32);
+        if (reduced is not null) Groups.Data.ReduceScatter(gradients, TensorMemory.Address<float>(reduced), pieces, ElementType.Float32);
+        else if (Groups.Data.Size > 1) Groups.Data.AllReduce(gradients, Model.Parameters.Gradients.NumberOfElements, ElementType.Float32);
+    }
+
+    /// <summary>Norm of the gradient of the whole model, the same bits on every rank; after <see cref="Reduce"/>.</summary>
+    /// <exception cref="CommunicatorException">A rank was lost.</exception>
+    public GradientNorm Norm()
+    {
+        var squares = 0.0;
+        // Without ZeRO all data ranks have the same gradient: the first counts.
+        if (reduced is not null || Place.Data == 0)
+            foreach (var range in counted)
+            {
+                var mine = range.Common(Piece);
+                if (mine.Length == 0) continue;
+                using var part = Trained.Gradients.narrow(0, mine.Start - Piece.Start, mine.Length);
+                squares += GradientNorm.SquaresOf(part);
+            }
+        double[] sum = [squares];
+        Groups.World.AllReduce<double>(sum);
+        return new(Math.Sqrt(sum[0]));
+    }
+
+    /// <summary>After the optimizer's step: everyone gets the weights that others moved.</summary>
+    /// <exception cref="CommunicatorException">A rank was lost; the weights are of two steps.</exception>
+    public void Publish()
+    {
+        if (reduced is not null)
+        {
+            var values = TensorMemory.Address<float>(Model.Parameters.Values);
+            Groups.Data.AllGather(At(values, Piece.Start), values, pieces, ElementType.Float32);
+        }
+        Model.ParametersChanged();
+    }
+
+    /// <summary>Fills the weights as a fresh model of this configuration has them, whatever the shape (see <see cref="DecoderInitializer"/>).</summary>
+    public void Initialize(ulong seed) => Fill(index => DecoderInitializer.Values(Placement.Global, index, Placement.Config, seed));
+
+    /// <summary>Fills the weights from whole tensors, one at a time.</summary>
+    /// <param name="values">All values of a tensor by its number in <see cref="DecoderPlacement.Global"/>.</param>
+    public void Fill(Func<int, ReadOnlyMemory<float>> values)
+    {
+        DecoderPlacement.Fill(Rank, Placement.Whole, TensorMemory.Address<float>(Model.Parameters.Values), values);
+        Model.ParametersChanged();
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        Leave();
+        if (!ReferenceEquals(Trained, Model.Parameters)) Trained.Dispose();
+        Model.Dispose();
+    }
+
+    private static nint At(nint start, long element) => start + (nint)(element * sizeof(float));
+}

@@ -93,8 +93,11 @@ public interface ILanguageModel : IDisposable
     /// <summary>Its configuration.</summary>
     DecoderConfig Config { get; }
 
-    /// <summary>Its parameters and gradients; names are those of the family's Hugging Face checkpoints.</summary>
+    /// <summary>Its parameters and gradients; names are those of the family's Hugging Face checkpoints, where <see cref="Map"/> does not say otherwise.</summary>
     FlatParameters Parameters { get; }
+
+    /// <summary>How its plain weights are made of the parameters; null where they are the parameters themselves.</summary>
+    WeightMap? Map => null;
 
     /// <summary>The precision of matrix products.</summary>
     Precision Precision { get; }

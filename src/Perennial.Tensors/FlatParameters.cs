@@ -122,14 +122,19 @@ public sealed class FlatParameters : IDisposable
 
     /// <summary>Adjacent entries of <paramref name="buffer"/> as one tensor: rows add up, the other dimensions are shared. Dispose it, the buffer stays.</summary>
     /// <exception cref="ArgumentException">The entries are not neighbours, or their inner dimensions differ.</exception>
-    public Tensor Join(Tensor buffer, params ReadOnlySpan<string> names)
+    public Tensor Join(Tensor buffer, params ReadOnlySpan<string> names) => Join(Layout, buffer, names);
+
+    /// <summary>As <see cref="Join(Tensor, ReadOnlySpan{string})"/>, in a buffer with a layout of its own.</summary>
+    /// <exception cref="ArgumentException">The entries are not neighbours, or their inner dimensions differ.</exception>
+    public static Tensor Join(FlatLayout layout, Tensor buffer, params ReadOnlySpan<string> names)
     {
+        ArgumentNullException.ThrowIfNull(layout);
         ArgumentNullException.ThrowIfNull(buffer);
-        var first = Layout[names[0]];
+        var first = layout[names[0]];
         long rows = 0, length = 0;
         foreach (var name in names)
         {
-            var entry = Layout[name];
+            var entry = layout[name];
             if (entry.Offset != first.Offset + length || !entry.Shape.Skip(1).SequenceEqual(first.Shape.Skip(1)))
                 throw new ArgumentException($"'{name}' does not follow '{first.Name}' with the same inner shape");
             rows += entry.Shape[0];

@@ -18,39 +18,49 @@ public sealed class Decoder : ILanguageModel
     private readonly DecoderShard shard;
 
     /// <summary>A decoder over zeroed parameters; fill them from a checkpoint, then call <see cref="ParametersChanged"/>.</summary>
-    public Decoder(DecoderConfig config, Precision precision = Precision.Float32, DecoderExecution? execution = null)
-        : this(DecoderShard.Whole(config), precision, execution)
+    /// <param name="config">Its configuration.</param>
+    /// <param name="precision">Precision of matrix products.</param>
+    /// <param name="execution">How it computes.</param>
+    /// <param name="map">What its matrices are made of (owned by the decoder from here on); null where they are parameters themselves.</param>
+    public Decoder(DecoderConfig config, Precision precision = Precision.Float32, DecoderExecution? execution = null, WeightMap? map = null)
+        : this(DecoderShard.Whole(config), map, precision, execution)
     {
     }
 
     /// <summary>A part of a decoder, over zeroed parameters.</summary>
     /// <exception cref="PerennialException">Exit 2: the model's sizes do not fit the kernels that parts are computed by.</exception>
     public Decoder(DecoderShard shard, Precision precision = Precision.Float32, DecoderExecution? execution = null)
+        : this(shard, null, precision, execution)
+    {
+    }
+
+    private Decoder(DecoderShard shard, WeightMap? map, Precision precision, DecoderExecution? execution)
     {
         ArgumentNullException.ThrowIfNull(shard);
-        (this.shard, Config, Precision, Execution) = (shard, shard.Config, precision, execution ?? new DecoderExecution());
+        (this.shard, Map, Config, Precision, Execution) = (shard, map, shard.Config, precision, execution ?? new DecoderExecution());
         var config = Config;
         if (!shard.IsWhole && !DecoderGraph<Float32Storage>.Fits(shard.Local))
             throw PerennialException.Usage($"parallel: a part of this model (width {config.Width}, {shard.Intermediate} of {config.Intermediate} inner columns, head width {config.HeadWidth}{(config.ExactGelu ? ", exact GELU" : "")}) does not fit the kernels: width and inner columns must be multiples of 8, head widths of 16, GELU in its tanh form; use data parallelism alone");
         names = new DecoderNames(config);
-        Parameters = new FlatParameters(DecoderLayout.Of(shard));
+        Parameters = new FlatParameters(map?.Layout ?? DecoderLayout.Of(shard));
         anchor = zeros(1, requires_grad: true).DetachFromDisposeScope();
         var checkpoint = Execution.CheckpointActivations;
         if (!DecoderGraph<Float32Storage>.Fits(config))
-            plain = new PlainDecoder(config, precision, Parameters);
+            plain = new PlainDecoder(config, precision, Parameters, map);
         else if (precision == Precision.Float32)
-            graph = new DecoderGraph<Float32Storage>(shard, Parameters, checkpoint);
+            graph = new DecoderGraph<Float32Storage>(shard, Parameters, map, checkpoint);
         else if (Execution.NativeBfloat16 ?? Bfloat16.IsNative)
-            graph = new DecoderGraph<Bfloat16Storage>(shard, Parameters, checkpoint);
+            graph = new DecoderGraph<Bfloat16Storage>(shard, Parameters, map, checkpoint);
         else
-            graph = new DecoderGraph<RoundedStorage>(shard, Parameters, checkpoint);
+            graph = new DecoderGraph<RoundedStorage>(shard, Parameters, map, checkpoint);
     }
 
     /// <summary>A decoder with fresh weights drawn from <paramref name="seed"/> (see <see cref="DecoderInitializer"/>).</summary>
-    public static Decoder Fresh(DecoderConfig config, ulong seed, Precision precision = Precision.Float32, DecoderExecution? execution = null)
+    public static Decoder Fresh(DecoderConfig config, ulong seed, Precision precision = Precision.Float32, DecoderExecution? execution = null, WeightMap? map = null)
     {
-        var decoder = new Decoder(config, precision, execution);
-        DecoderInitializer.Fill(decoder.Parameters, config, seed);
+        var decoder = new Decoder(config, precision, execution, map);
+        if (map is null) DecoderInitializer.Fill(decoder.Parameters, config, seed);
+        else WeightStart.Fill(map, decoder.Parameters, seed);
         decoder.ParametersChanged();
         return decoder;
     }
@@ -60,6 +70,9 @@ public sealed class Decoder : ILanguageModel
 
     /// <inheritdoc/>
     public FlatParameters Parameters { get; }
+
+    /// <inheritdoc/>
+    public WeightMap? Map { get; }
 
     /// <inheritdoc/>
     public Precision Precision { get; }
@@ -144,6 +157,7 @@ public sealed class Decoder : ILanguageModel
         plain?.Dispose();
         anchor.Dispose();
         Parameters.Dispose();
+        Map?.Dispose();
     }
 
     private unsafe void CheckIds(Tensor ids)

@@ -48,21 +48,26 @@ internal sealed unsafe class DecoderGraph<T> : IDecoderGraph
     private readonly DecoderConfig config;
     private readonly DecoderShard shard;
     private readonly FlatParameters parameters;
+    private readonly WeightMap? map;
     private readonly DecoderNames names;
     private readonly DecoderBlock<T>[] blocks;
     private readonly NormLayer<T>? finalNorm;
     private readonly ActivationPool pool;
     private readonly Tensor? cosines, sines, positionIds;
+    private readonly Tensor? frozen;
+    private readonly TransientWeights<T>? transient;
     private readonly bool checkpoint;
 
-    public DecoderGraph(DecoderShard shard, FlatParameters parameters, bool checkpoint)
+    public DecoderGraph(DecoderShard shard, FlatParameters parameters, WeightMap? map, bool checkpoint)
     {
-        (config, this.shard, this.parameters, this.checkpoint) = (shard.Local, shard, parameters, checkpoint);
+        (config, this.shard, this.parameters, this.map, this.checkpoint) = (shard.Local, shard, parameters, map, checkpoint);
         names = new DecoderNames(config);
         var type = T.Size == 2 ? ScalarType.BFloat16 : ScalarType.Float32;
         pool = new ActivationPool(type);
-        var matrices = parameters.Layout.Entries.TakeWhile(entry => entry.Decays).Sum(entry => entry.Length);
+        var matrices = parameters.Layout.Entries.TakeWhile(entry => entry.Shape.Count > 1).Sum(entry => entry.Length);
         ComputeWeights = T.Rounds ? HugePages.Empty(type, matrices) : parameters.Values;
+        if (map?.Frozen is { } parts) frozen = T.Rounds ? HugePages.Empty(type, parts.NumberOfElements) : parts;
+        if (map?.Form.Sparse is not null) transient = new TransientWeights<T>(map);
         if (config.Family == ModelFamily.Gpt2)
             positionIds = arange(config.Context, ScalarType.Int64).DetachFromDisposeScope();
         else
@@ -87,6 +92,7 @@ internal sealed unsafe class DecoderGraph<T> : IDecoderGraph
         if (!T.Rounds) return;
         using var matrices = parameters.Values.narrow(0, 0, ComputeWeights.NumberOfElements);
         Bfloat16.Copy<T>(matrices, ComputeWeights);
+        if (frozen is not null) Bfloat16.Copy<T>(map!.Frozen!, frozen);
     }
 
     /// <inheritdoc/>
@@ -167,11 +173,21 @@ internal sealed unsafe class DecoderGraph<T> : IDecoderGraph
         cosines?.Dispose();
         sines?.Dispose();
         positionIds?.Dispose();
-        if (T.Rounds) ComputeWeights.Dispose();
+        transient?.Dispose();
+        if (!T.Rounds) return;
+        ComputeWeights.Dispose();
+        frozen?.Dispose();
     }
 
-    private LinearLayer<T> Linear(int layer, params Projection[] projections) => new(
-        parameters, ComputeWeights, [.. projections.Select(p => names.Weight(layer, p))], [.. projections.Select(p => names.Bias(layer, p))], config.Family == ModelFamily.Gpt2);
+    private ILinear<T> Linear(int layer, params Projection[] projections)
+    {
+        string[] weights = [.. projections.Select(p => names.Weight(layer, p))], biases = [.. projections.Select(p => names.Bias(layer, p))];
+        if (map?.Find(weights[0]) is null) return new LinearLayer<T>(parameters, ComputeWeights, weights, biases, config.Family == ModelFamily.Gpt2);
+        WeightMatrix[] matrices = [.. weights.Select(name => map.Find(name)!)];
+        return transient is null
+            ? new LowRankLayer<T>(parameters, ComputeWeights, map, frozen, matrices, biases, pool)
+            : new TransientLayer<T>(parameters, matrices, biases, transient);
+    }
 
     /// <summary>Embeddings of the tokens; each process has some rows, positions are the first one's.</summary>
     private void Embed(SequenceShape shape, Tensor ids, Activation stream)

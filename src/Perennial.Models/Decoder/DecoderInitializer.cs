@@ -42,7 +42,8 @@ public static class DecoderInitializer
         return values;
     }
 
-    private static void Fill(FlatEntry entry, int index, Span<float> values, DecoderConfig config, ulong seed)
+    /// <summary>Overwrites one entry of the plain layout; <paramref name="index"/> is its place there.</summary>
+    internal static void Fill(FlatEntry entry, int index, Span<float> values, DecoderConfig config, ulong seed)
     {
         if (!entry.Decays)
         {

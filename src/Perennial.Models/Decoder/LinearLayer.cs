@@ -12,10 +12,10 @@ internal sealed unsafe class LinearLayer<T> : ILinear<T>
     where T : struct, IStorage
 {
     private readonly FlatParameters parameters;
-    private readonly string[] weights, biases;
+    private readonly string[] weights;
     private readonly bool inputFirst;
     private readonly Tensor own, forward, backward, gradient;
-    private readonly Tensor? bias, biasGradient;
+    private readonly LinearBias<T> bias;
 
     /// <param name="parameters">Master weights and gradients.</param>
     /// <param name="compute">The weights that products read, laid out as the parameters are.</param>
@@ -25,22 +25,19 @@ internal sealed unsafe class LinearLayer<T> : ILinear<T>
     public LinearLayer(FlatParameters parameters, Tensor compute, string[] weights, string[] biases, bool inputFirst)
     {
         (this.parameters, this.weights, this.inputFirst) = (parameters, weights, inputFirst);
-        this.biases = [.. biases.Where(parameters.Layout.Contains)];
+        bias = new LinearBias<T>(parameters, biases);
         using var scope = NewDisposeScope();
         own = parameters.Join(compute, weights).DetachFromDisposeScope();
         var turned = own.t().DetachFromDisposeScope();
         (forward, backward) = inputFirst ? (own, turned) : (turned, own);
         gradient = parameters.Join(parameters.Gradients, weights).DetachFromDisposeScope();
-        if (this.biases.Length == 0) return;
-        bias = parameters.Join(parameters.Values, this.biases).DetachFromDisposeScope();
-        biasGradient = parameters.Join(parameters.Gradients, this.biases).DetachFromDisposeScope();
     }
 
     /// <inheritdoc/>
     public long Outputs => forward.shape[1];
 
     /// <inheritdoc/>
-    public float* Bias => bias is null ? null : (float*)TensorMemory.Address<float>(bias);
+    public float* Bias => bias.Address;
 
     /// <inheritdoc/>
     public void Forward(Activation x, Activation y) => y.Tensor.addmm_(x.Tensor, forward, 0, 1);
@@ -60,8 +57,7 @@ internal sealed unsafe class LinearLayer<T> : ILinear<T>
             gradient.copy_(mm(left, right));
         else
             gradient.add_(mm(left, right));
-        if (biasGradient is null) return;
-        ColumnSum<T>.Add(dy.Tensor.shape[0], (int)dy.Tensor.shape[1], dy.Memory, (float*)TensorMemory.Address<float>(biasGradient), parameters.GradientScale(biases));
+        bias.Backward(dy);
     }
 
     public void Dispose()
@@ -69,7 +65,6 @@ internal sealed unsafe class LinearLayer<T> : ILinear<T>
         forward.Dispose();
         backward.Dispose();
         gradient.Dispose();
-        bias?.Dispose();
-        biasGradient?.Dispose();
+        bias.Dispose();
     }
 }

@@ -26,6 +26,34 @@ public static class WeightFiles
             new Dictionary<string, string>(StringComparer.Ordinal) { ["format"] = "pt" });
     }
 
+    /// <summary>Writes float32 weights that are made while they are written, one at a time.</summary>
+    /// <param name="layout">Names, order and shapes.</param>
+    /// <param name="weight">Makes the weight of an entry; it is disposed here.</param>
+    /// <param name="folder">Where to.</param>
+    public static void Write(FlatLayout layout, Func<FlatEntry, Tensor> weight, string folder)
+    {
+        ArgumentNullException.ThrowIfNull(layout);
+        ArgumentNullException.ThrowIfNull(weight);
+        SafetensorsWriter.Write(Path.Combine(folder, FileName),
+            layout.Entries.Select(entry => Made(entry, weight)), new Dictionary<string, string>(StringComparer.Ordinal) { ["format"] = "pt" });
+    }
+
+    private static SafetensorsTensor Made(FlatEntry entry, Func<FlatEntry, Tensor> weight)
+    {
+        Tensor? made = null;
+        return SafetensorsTensor.Made(entry.Name, SafetensorsType.F32, entry.Shape, (from, destination) =>
+        {
+            made ??= weight(entry).DetachFromDisposeScope();
+            unsafe
+            {
+                new ReadOnlySpan<byte>((byte*)TensorMemory.Pointer(made) + from, destination.Length).CopyTo(destination);
+            }
+            if (from + destination.Length < entry.Length * sizeof(float)) return;
+            made.Dispose();
+            made = null;
+        });
+    }
+
     /// <summary>Fills flat values from a folder, converting float16 and bfloat16 to float32.</summary>
     /// <exception cref="PerennialException">Exit 3: no weights, damaged, missing, surplus or misshapen tensors, or another element type, by name.</exception>
     public static void Read(string folder, DecoderConfig config, FlatLayout layout, Tensor values)

@@ -12,6 +12,7 @@ public sealed class IncrementalDecoder : IDisposable
 {
     private readonly DecoderConfig config;
     private readonly FlatParameters parameters;
+    private readonly WeightMap? map;
     private readonly DecoderNames names;
     private readonly Tensor? cosines, sines;
     private readonly Tensor[] keys, values;
@@ -20,7 +21,7 @@ public sealed class IncrementalDecoder : IDisposable
     public IncrementalDecoder(ILanguageModel model)
     {
         ArgumentNullException.ThrowIfNull(model);
-        (config, parameters) = (model.Config, model.Parameters);
+        (config, parameters, map) = (model.Config, model.Parameters, model.Map);
         names = new DecoderNames(config);
         using (NewDisposeScope())
         {
@@ -124,8 +125,9 @@ public sealed class IncrementalDecoder : IDisposable
 
     private Tensor Linear(Tensor x, int layer, Projection projection)
     {
-        var weight = parameters.Value(names.Weight(layer, projection));
-        var y = config.Family == ModelFamily.Gpt2 ? matmul(x, weight) : nn.functional.linear(x, weight);
+        var name = names.Weight(layer, projection);
+        var y = map?.Find(name) is { } matrix ? map.Apply(x, matrix, parameters.Value)
+            : config.Family == ModelFamily.Gpt2 ? matmul(x, parameters.Value(name)) : nn.functional.linear(x, parameters.Value(name));
         var bias = names.Bias(layer, projection);
         return parameters.Layout.Contains(bias) ? y + parameters.Value(bias) : y;
     }

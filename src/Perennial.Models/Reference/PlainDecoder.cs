@@ -15,14 +15,15 @@ public sealed class PlainDecoder : ILanguageModel
     private readonly Tensor? cosines, sines;
     private readonly bool ownsParameters;
 
-    /// <summary>A plain decoder over given parameters (which the caller keeps) or over new, zeroed ones.</summary>
-    public PlainDecoder(DecoderConfig config, Precision precision, FlatParameters? parameters = null)
+    /// <summary>A plain decoder over given parameters and their map (which the caller keeps) or over new, zeroed ones.</summary>
+    public PlainDecoder(DecoderConfig config, Precision precision, FlatParameters? parameters = null, WeightMap? map = null)
     {
         ArgumentNullException.ThrowIfNull(config);
         Config = config;
         Precision = precision;
+        Map = map;
         ownsParameters = parameters is null;
-        Parameters = parameters ?? new FlatParameters(DecoderLayout.Of(config));
+        Parameters = parameters ?? new FlatParameters(map?.Layout ?? DecoderLayout.Of(config));
         names = new DecoderNames(config);
         if (config.Family == ModelFamily.Gpt2) return;
         using var scope = NewDisposeScope();
@@ -36,6 +37,9 @@ public sealed class PlainDecoder : ILanguageModel
 
     /// <inheritdoc/>
     public FlatParameters Parameters { get; }
+
+    /// <inheritdoc/>
+    public WeightMap? Map { get; }
 
     /// <inheritdoc/>
     public Precision Precision { get; }
@@ -133,9 +137,10 @@ public sealed class PlainDecoder : ILanguageModel
 
     private Tensor Linear(Tensor x, int layer, Projection projection)
     {
-        var weight = Compute(Parameters.Leaf(names.Weight(layer, projection)));
+        var name = names.Weight(layer, projection);
         var bias = names.Bias(layer, projection);
-        var y = Config.Family == ModelFamily.Gpt2 ? matmul(Compute(x), weight) : nn.functional.linear(Compute(x), weight);
+        var y = Map?.Find(name) is { } matrix ? Map.Apply(Compute(x), matrix, part => Compute(Parameters.Leaf(part)))
+            : Config.Family == ModelFamily.Gpt2 ? matmul(Compute(x), Compute(Parameters.Leaf(name))) : nn.functional.linear(Compute(x), Compute(Parameters.Leaf(name)));
         return Parameters.Layout.Contains(bias) ? y + Compute(Parameters.Leaf(bias)) : y;
     }
 

@@ -17,6 +17,17 @@ public static class TrainingFlops
         return 6 * MatrixParameters(config) + 12 * config.Layers * queries * time;
     }
 
+    /// <summary>
+    /// The same of a decoder whose matrices are made of parts, as the papers count: 6 for every number of B, A and S, 4 for every one of a
+    /// frozen part (it has no gradient of its own). What is counted is not what is computed: a weight made for one use costs a whole product.
+    /// </summary>
+    public static double PerToken(DecoderConfig config, int time, WeightMap? map)
+    {
+        var plain = PerToken(config, time);
+        return map is null ? plain : plain + map.Matrices.Sum(matrix =>
+            4.0 * (matrix.Frozen?.Length ?? 0) + 6.0 * ((matrix.A?.Length ?? 0) + (matrix.B?.Length ?? 0) + (matrix.Values?.Length ?? 0)) - 6.0 * matrix.Plain.Length);
+    }
+
     /// <summary>Parameters that take part in matrix products.</summary>
     public static double MatrixParameters(DecoderConfig config)
     {

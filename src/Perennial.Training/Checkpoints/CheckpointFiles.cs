@@ -11,12 +11,14 @@ namespace Perennial.Training.Checkpoints;
 
 /// <summary>
 /// The files of a checkpoint: a Hugging Face folder (<c>config.json</c>, <c>model.safetensors</c>, <c>tokenizer.json</c>), <c>state/</c>
-/// for exact resume (<c>slots.safetensors</c>, <c>progress.json</c>), and one Hugging Face folder for each exported average.
+/// for exact resume (<c>slots.safetensors</c>, <c>progress.json</c>), and one Hugging Face folder for each exported average. Where the
+/// matrices are made of parts, <c>model.safetensors</c> holds the plain weights that they make, and <c>state/parameters.safetensors</c> the parts.
 /// </summary>
 public static class CheckpointFiles
 {
     private const string SlotsFile = "state/slots.safetensors";
     private const string ProgressFile = "state/progress.json";
+    private const string ParametersFile = "state/parameters.safetensors";
 
     /// <summary>Writes a snapshot. Touches only memory that the snapshot owns: may run beside training.</summary>
     /// <param name="folder">An empty folder.</param>
@@ -24,20 +26,39 @@ public static class CheckpointFiles
     /// <param name="config">The model's configuration.</param>
     /// <param name="tokenizer">The tokenizer.</param>
     /// <param name="exports">Names of slots to write as models of their own, with the folder's name for each.</param>
-    public static void Write(string folder, StateSnapshot snapshot, DecoderConfig config, ITokenizer tokenizer, IReadOnlyList<(string Slot, string Name)> exports)
+    /// <param name="map">What the matrices are made of; null where they are parameters themselves.</param>
+    public static void Write(string folder, StateSnapshot snapshot, DecoderConfig config, ITokenizer tokenizer, IReadOnlyList<(string Slot, string Name)> exports, WeightMap? map = null)
     {
         ArgumentNullException.ThrowIfNull(snapshot);
         ArgumentNullException.ThrowIfNull(tokenizer);
         ArgumentNullException.ThrowIfNull(exports);
-        WriteModel(folder, snapshot.Layout, snapshot.Parameters, config, tokenizer);
+        var frozen = snapshot.Slots.FirstOrDefault(slot => slot.Name == WeightMap.FrozenSlot)?.Values;
+        Export(folder, snapshot.Parameters);
         foreach (var (slot, name) in exports)
         {
             var export = Directory.CreateDirectory(Path.Combine(folder, name)).FullName;
-            WriteModel(export, snapshot.Layout, snapshot.Slots.Single(candidate => candidate.Name == slot).Values, config, tokenizer);
+            Export(export, snapshot.Slots.Single(candidate => candidate.Name == slot).Values);
         }
         Directory.CreateDirectory(Path.Combine(folder, "state"));
+        if (map is not null)
+        {
+            using var views = NewDisposeScope();
+            SafetensorsWriter.Write(Path.Combine(folder, ParametersFile), [.. map.Layout.Entries.Select(entry => FlatParameters.View(snapshot.Parameters, entry).ToSafetensors(entry.Name))]);
+        }
         SafetensorsWriter.Write(Path.Combine(folder, SlotsFile), snapshot.Slots.Select(slot => slot.Values.ToSafetensors(slot.Name)));
         AtomicFile.WriteText(Path.Combine(folder, ProgressFile), ProgressJson.Write(snapshot.Progress!) + "\n");
+
+        void Export(string to, Tensor values)
+        {
+            if (map is null)
+            {
+                WriteModel(to, snapshot.Layout, values, config, tokenizer);
+                return;
+            }
+            WeightFiles.Write(map.PlainLayout, entry => map.Merge(entry, values, frozen), to);
+            ConfigJson.Write(config, to);
+            tokenizer.Save(to);
+        }
     }
 
     /// <summary>Writes a Hugging Face folder.</summary>
@@ -51,26 +72,34 @@ public static class CheckpointFiles
 
     /// <summary>Reads a checkpoint back into a state, proving that every parameter and slot was filled exactly once.</summary>
     /// <exception cref="PerennialException">Exit 3: damaged, or of another model or optimizer.</exception>
-    public static void Read(string folder, TrainingState state, DecoderConfig config)
+    /// <param name="folder">The checkpoint.</param>
+    /// <param name="state">What is filled.</param>
+    /// <param name="config">The model's configuration.</param>
+    /// <param name="map">What the matrices are made of; null where they are parameters themselves.</param>
+    public static void Read(string folder, TrainingState state, DecoderConfig config, WeightMap? map = null)
     {
         ArgumentNullException.ThrowIfNull(state);
         using var scope = NewDisposeScope();
         using var _ = no_grad();
-        WeightFiles.Read(folder, config, state.Parameters.Layout, state.Parameters.Values);
-        var path = Path.Combine(folder, SlotsFile);
-        using (var file = SafetensorsFile.Open(path))
-        {
-            var unread = file.Entries.Select(entry => entry.Name).ToHashSet(StringComparer.Ordinal);
-            foreach (var slot in state.Slots)
-            {
-                if (!unread.Remove(slot.Name)) throw PerennialException.Damaged($"{path}: lacks slot '{slot.Name}', which this recipe's optimizer or practices need");
-                var entry = file[slot.Name];
-                if (!entry.Shape.SequenceEqual(slot.Values.shape)) throw PerennialException.Damaged($"{path}: slot '{slot.Name}' has shape [{string.Join(", ", entry.Shape)}] instead of [{string.Join(", ", slot.Values.shape)}]");
-                file.ReadInto(slot.Name, slot.Values);
-            }
-            if (unread.Count > 0) throw PerennialException.Damaged($"{path}: holds slots that this recipe does not use: {string.Join(", ", unread.Order(StringComparer.Ordinal))}");
-        }
+        if (map is null) WeightFiles.Read(folder, config, state.Parameters.Layout, state.Parameters.Values);
+        else Fill(Path.Combine(folder, ParametersFile), "parameter", [.. map.Layout.Entries.Select(entry => (entry.Name, FlatParameters.View(state.Parameters.Values, entry)))]);
+        Fill(Path.Combine(folder, SlotsFile), "slot", [.. state.Slots.Select(slot => (slot.Name, slot.Values))]);
         state.Progress = ReadProgress(folder);
+    }
+
+    /// <summary>Fills every tensor exactly once and leaves none of the file's unread.</summary>
+    private static void Fill(string path, string what, IReadOnlyList<(string Name, Tensor Values)> targets)
+    {
+        using var file = SafetensorsFile.Open(path);
+        var unread = file.Entries.Select(entry => entry.Name).ToHashSet(StringComparer.Ordinal);
+        foreach (var (name, values) in targets)
+        {
+            if (!unread.Remove(name)) throw PerennialException.Damaged($"{path}: lacks {what} '{name}', which this recipe needs");
+            var entry = file[name];
+            if (!entry.Shape.SequenceEqual(values.shape)) throw PerennialException.Damaged($"{path}: {what} '{name}' has shape [{string.Join(", ", entry.Shape)}] instead of [{string.Join(", ", values.shape)}]");
+            file.ReadInto(name, values);
+        }
+        if (unread.Count > 0) throw PerennialException.Damaged($"{path}: holds {what}s that this recipe does not use: {string.Join(", ", unread.Order(StringComparer.Ordinal))}");
     }
 
     /// <summary>The progress of a checkpoint.</summary>

@@ -3,6 +3,7 @@ using Perennial.Data;
 using Perennial.Data.Tokenizers;
 using Perennial.Models;
 using Perennial.Models.HuggingFace;
+using TorchSharp;
 
 namespace Perennial.Training.Loop;
 
@@ -13,8 +14,9 @@ public static class InitialWeights
     /// <param name="folder">The checkpoint.</param>
     /// <param name="model">A model of the recipe's configuration.</param>
     /// <param name="tokenizer">The run's tokenizer.</param>
+    /// <param name="seed">The run's seed: the key of what a parameterization adds.</param>
     /// <exception cref="PerennialException">Exit 2: the recipe describes another model or uses another tokenizer. Exit 3: the checkpoint is damaged.</exception>
-    public static void Load(string folder, ILanguageModel model, ITokenizer tokenizer)
+    public static void Load(string folder, ILanguageModel model, ITokenizer tokenizer, ulong seed)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(tokenizer);
@@ -22,7 +24,14 @@ public static class InitialWeights
         if (differences.Count > 0)
             throw PerennialException.Usage($"model: differs from the checkpoint {folder} that it starts from ({string.Join("; ", differences)}); take model: {{ kind: checkpoint, path: {folder} }}");
         CheckTokenizer(folder, model.Config, tokenizer);
-        WeightFiles.Read(folder, model.Config, model.Parameters.Layout, model.Parameters.Values);
+        if (model.Map is { } map)
+        {
+            using var plain = torch.zeros(map.PlainLayout.Length);
+            WeightFiles.Read(folder, model.Config, map.PlainLayout, plain);
+            WeightStart.Take(map, model.Parameters, plain, seed, folder);
+        }
+        else
+            WeightFiles.Read(folder, model.Config, model.Parameters.Layout, model.Parameters.Values);
         model.ParametersChanged();
     }
 

@@ -26,20 +26,23 @@ public sealed class RunParts : IDisposable
         TotalSteps = recipe.Training.TotalSteps(TokensPerStep);
         var precision = recipe.Training.Precision == PrecisionChoice.Bfloat16 ? Precision.Bfloat16 : Precision.Float32;
         var execution = new DecoderExecution { CheckpointActivations = recipe.Training.CheckpointActivations };
+        var form = recipe.Parameterization.Create().Form;
+        var map = form.IsPlain ? null : new WeightMap(Config, form, recipe.Seed);
         if (architecture.InitialCheckpoint is { } folder)
         {
-            var decoder = new Decoder(Config, precision, execution);
-            InitialWeights.Load(folder, decoder, data.Tokenizer);
+            var decoder = new Decoder(Config, precision, execution, map);
+            InitialWeights.Load(folder, decoder, data.Tokenizer, recipe.Seed);
             Model = decoder;
         }
         else
-            Model = Decoder.Fresh(Config, recipe.Seed, precision, execution);
+            Model = Decoder.Fresh(Config, recipe.Seed, precision, execution, map);
         Objective = recipe.Objective.Create();
         Optimizer = recipe.Optimizer.Create(Model.Parameters);
         Rates = (IOptimizerOptions)recipe.Optimizer.Options!;
         Schedule = recipe.Schedule.Create();
+        Restarts = form.Restarts is null ? null : new Restarts(form.Restarts, Model, Optimizer, recipe);
         Practices = [.. recipe.Practices.Select(practice => practice.Create(Model.Parameters, new PracticeSetup(TotalSteps, TokensPerStep, recipe.Seed)))];
-        State = new TrainingState(Model.Parameters, [.. Optimizer.Slots, .. Practices.SelectMany((practice, i) => practice.Slots.Select(slot => slot with { Name = $"practice-{i}.{slot.Name}" }))]);
+        State = new TrainingState(Model.Parameters, [.. Optimizer.Slots, .. Model.Map?.Slots ?? [], .. Practices.SelectMany((practice, i) => practice.Slots.Select(slot => slot with { Name = $"practice-{i}.{slot.Name}" }))]);
         Text = EvaluationText.HeldOut(data) is { Tokens: > 0 } text ? text : null;
         Tasks = [.. recipe.Evaluation.Tasks.Select(task => (task.Kind, task.Create()))];
     }
@@ -79,6 +82,9 @@ public sealed class RunParts : IDisposable
 
     /// <summary>The schedule.</summary>
     public ISchedule Schedule { get; }
+
+    /// <summary>What happens to the parts of matrices and the optimizer every so many steps; null for nothing.</summary>
+    public Restarts? Restarts { get; }
 
     /// <summary>Practices in the recipe's order.</summary>
     public IReadOnlyList<IPractice> Practices { get; }

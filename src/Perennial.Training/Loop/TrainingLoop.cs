@@ -65,13 +65,15 @@ internal sealed class TrainingLoop(RunParts parts, IReplicas replicas, IPractice
             Refuse(reason, batch);
             return false;
         }
-        var rate = parts.Rates.Rate * progress.RateFactor * parts.Schedule.Factor(progress.Step, parts.TotalSteps, parts.TokensPerStep);
+        var rate = parts.Rates.Rate * progress.RateFactor * Factor(progress.Step);
         beforeUpdate();
-        using (no_grad()) parts.Optimizer.Step(progress.Step + 1, rate, norm.ClipScale(parts.Rates.Clip));
+        using (no_grad()) parts.Optimizer.Step(progress.Step + 1 - progress.OptimizerStart, rate, norm.ClipScale(parts.Rates.Clip));
+        var start = parts.Restarts?.After(progress.Step + 1) ?? progress.OptimizerStart;
         parts.Model.ParametersChanged();
         State.Progress = progress with
         {
             Step = progress.Step + 1,
+            OptimizerStart = start,
             Tokens = progress.Tokens + parts.TokensPerStep,
             Cursor = progress.Cursor + parts.Recipe.Training.Batch,
             Refusals = 0,
@@ -88,6 +90,10 @@ internal sealed class TrainingLoop(RunParts parts, IReplicas replicas, IPractice
         foreach (var told in LastTold) tell(told);
         return true;
     }
+
+    private double Factor(long step) => parts.Restarts?.Factor(step, Scheduled) ?? Scheduled(step);
+
+    private double Scheduled(long step) => parts.Schedule.Factor(step, parts.TotalSteps, parts.TokensPerStep);
 
     /// <summary>Small practice states are part of the progress, so that hash, snapshot and checkpoint see one value.</summary>
     public void RememberPractices() => State.Progress = State.Progress with { Practices = [.. parts.Practices.Select(practice => practice.Save())] };

@@ -21,6 +21,9 @@ public sealed record Recipe
     /// <summary>The model.</summary>
     public required ComponentSpec<IModelArchitecture> Model { get; init; }
 
+    /// <summary>What the matrices of the model's blocks are made of while they are trained.</summary>
+    public ComponentSpec<IParameterization> Parameterization { get; init; } = new("dense", typeof(DenseParameterization), null);
+
     /// <summary>What is learned from a batch.</summary>
     public ComponentSpec<IObjective> Objective { get; init; } = new("causal", typeof(CausalObjective), null);
 

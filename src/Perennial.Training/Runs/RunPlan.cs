@@ -34,6 +34,6 @@ public sealed record RunPlan(string Recipe, long Parameters, long Tokens, long S
         return new RunPlan(
             RecipeWriter.ToYaml(resolved), parts.Model.Parameters.Layout.Length, tokens, parts.TotalSteps,
             parts.TotalSteps * resolved.Training.Batch / (double)parts.Stream.SamplesPerEpoch,
-            MemoryEstimate.Of(parts), ceiling > 0 ? tokens * TrainingFlops.PerToken(parts.Config, parts.Config.Context) / (AssumedUtilization * ceiling) : null);
+            MemoryEstimate.Of(parts), ceiling > 0 ? tokens * TrainingFlops.PerToken(parts.Config, parts.Config.Context, parts.Model.Map) / (AssumedUtilization * ceiling) : null);
     }
 }

@@ -125,7 +125,7 @@ internal sealed class RunSession : IDisposable
         // A leader that was lost may not have told of the last step any more: it is told again. Measuring is for the beginning.
         var takesOver = loop.LastTold.Count > 0;
         if (ceiling == 0 && !takesOver) ceiling = options.MeasureCeiling?.Invoke(parts.Model.Precision) ?? 0;
-        var flops = TrainingFlops.PerToken(parts.Config, parts.Config.Context);
+        var flops = TrainingFlops.PerToken(parts.Config, parts.Config.Context, parts.Model.Map);
         Tell(new RunStarted(folder.Path, RecipeWriter.ToYaml(parts.Recipe), parts.Model.Parameters.Layout.Length, parts.TotalSteps, parts.TokensPerStep,
             Progress.Step - (takesOver ? 1 : 0), flops, ceiling, RunFacts.Of(parts, options.Yardsticks && !takesOver)));
         memory?.Lead();
@@ -225,7 +225,7 @@ internal sealed class RunSession : IDisposable
             Loss = Progress.LastLoss,
             BitsPerByte = service.BitsPerByte,
             TokensPerSecond = speed,
-            Mfu = ceiling > 0 ? speed * TrainingFlops.PerToken(parts.Config, parts.Config.Context) / ceiling : 0,
+            Mfu = ceiling > 0 ? speed * TrainingFlops.PerToken(parts.Config, parts.Config.Context, parts.Model.Map) / ceiling : 0,
             StateHash = parts.HashState(),
         };
         MemoryEstimate.Compare(parts, line => Tell(new Notice("info", line)));
@@ -261,7 +261,7 @@ internal sealed class RunSession : IDisposable
     private long Resume()
     {
         if (folder.Checkpoints.Newest(reason => Tell(new Notice("warning", reason))) is not { } newest) return -1;
-        CheckpointFiles.Read(newest.Folder, parts.State, parts.Config);
+        CheckpointFiles.Read(newest.Folder, parts.State, parts.Config, parts.Model.Map);
         parts.Model.ParametersChanged();
         Tell(new Notice("info", $"resuming from {newest.Folder} (step {newest.Step})"));
         return newest.Step;

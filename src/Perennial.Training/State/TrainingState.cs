@@ -33,6 +33,9 @@ public sealed record Progress
     /// <summary>Factor on the learning rate that the spike policy has come to.</summary>
     public double RateFactor { get; init; } = 1;
 
+    /// <summary>Committed steps when the optimizer last began anew: its own count of steps (bias correction) starts there.</summary>
+    public long OptimizerStart { get; init; }
+
     /// <summary>Refused steps since the last committed one.</summary>
     public int Refusals { get; init; }
 

@@ -32,7 +32,11 @@ internal sealed class WorkerGroup : IDisposable
         // The engine is looked for at the door, not at the first step.
         if (place.WorldSize > 1) GlooLibrary.Load();
         store = RedisStore.Connect(address, TimeSpan.FromMinutes(2));
-        Settings = new ParallelSettings { Store = store, Groups = new GlooFactory(store), Run = run, Rank = place.Rank, WorldSize = place.WorldSize };
+        Settings = new ParallelSettings
+        {
+            Store = store, Groups = new GlooFactory(store), Run = run, Rank = place.Rank, WorldSize = place.WorldSize,
+            Address = PeerAddress.Of(address, Environment.GetEnvironmentVariable(PeerAddress.Variable)),
+        };
     }
 
     public ParallelSettings Settings { get; }

@@ -1,4 +1,3 @@
-using System.Runtime.Intrinsics;
 using Perennial.Tensors;
 using static TorchSharp.torch;
 
@@ -36,28 +35,10 @@ public readonly record struct GradientNorm(double Value)
         ThreadTeam.For(sums.Length, index =>
         {
             var first = index * (long)Block;
-            sums[index] = SumOfSquares(start + first, (int)Math.Min(Block, length - first));
+            sums[index] = Squares.Sum(start + first, (int)Math.Min(Block, length - first));
         });
         var total = 0.0;
         foreach (var sum in sums) total += sum;
         return total;
-    }
-
-    private static unsafe double SumOfSquares(float* values, int count)
-    {
-        Vector256<double> a = default, b = default, c = default, d = default;
-        var i = 0;
-        for (; i <= count - 16; i += 16)
-        {
-            var (a1, b1) = Vector256.Widen(Vector256.Load(values + i));
-            var (c1, d1) = Vector256.Widen(Vector256.Load(values + i + 8));
-            a = Vector256.FusedMultiplyAdd(a1, a1, a);
-            b = Vector256.FusedMultiplyAdd(b1, b1, b);
-            c = Vector256.FusedMultiplyAdd(c1, c1, c);
-            d = Vector256.FusedMultiplyAdd(d1, d1, d);
-        }
-        var sum = Vector256.Sum(a + b + (c + d));
-        for (; i < count; i++) sum += (double)values[i] * values[i];
-        return sum;
     }
 }

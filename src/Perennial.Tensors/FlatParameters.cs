@@ -74,6 +74,13 @@ public sealed class FlatParameters : IDisposable
     /// <summary>A view of one parameter's gradient in its own shape; dispose it, the buffer stays.</summary>
     public Tensor Gradient(string name) => View(Gradients, Layout[name]);
 
+    /// <summary>Where an entry's gradient begins in <see cref="Gradients"/>.</summary>
+    public long GradientOffset(FlatEntry entry)
+    {
+        ArgumentNullException.ThrowIfNull(entry);
+        return entry.Offset;
+    }
+
     /// <summary>Begins a step: every gradient counts as zero, and no memory is touched.</summary>
     public void ClearGradients() => Array.Fill(stale, true);
 

@@ -19,8 +19,22 @@ public static class DecoderLayout
     public static FlatLayout Of(DecoderShard shard)
     {
         ArgumentNullException.ThrowIfNull(shard);
-        return FlatLayout.Of(Matrices(shard).Select(tensor => (tensor.Name, tensor.Shape, true))
-            .Concat(Vectors(shard).Select(tensor => (tensor.Name, tensor.Shape, false))));
+        return FlatLayout.Of(Matrices(shard).Select(tensor => Entry(shard, tensor.Name, tensor.Shape))
+            .Concat(Vectors(shard).Select(tensor => new FlatEntry(tensor.Name, 0, tensor.Shape, false))));
+    }
+
+    /// <summary>A matrix or table; GPT-2's fused q, k, v says that it is three matrices.</summary>
+    private static FlatEntry Entry(DecoderShard shard, string name, long[] shape)
+    {
+        var (config, names) = (shard.Local, new DecoderNames(shard.Local));
+        long queries = (long)config.Heads * config.HeadWidth, keys = (long)config.KeyValueHeads * config.HeadWidth;
+        var isTable = name == names.Embedding || name == names.Head || (config.Family == ModelFamily.Gpt2 && name == names.Positions);
+        return new FlatEntry(name, 0, shape, true)
+        {
+            Kind = isTable ? EntryKind.Table : EntryKind.Matrix,
+            Columns = config.Family == ModelFamily.Gpt2 && name.EndsWith(".c_attn.weight", StringComparison.Ordinal) ? [queries, keys, keys] : [],
+            IsPart = shard.Peers.Size > 1,
+        };
     }
 
     private static IEnumerable<(string Name, long[] Shape)> Matrices(DecoderShard shard)

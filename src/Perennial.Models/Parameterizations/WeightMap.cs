@@ -44,7 +44,9 @@ public sealed class WeightMap : IDisposable
                 if (form.Frozen) frozen.AddRange(group.Select(name => (name, (long[])[.. PlainLayout[name].Shape], true)));
             }
         }
-        Layout = FlatLayout.Of([.. products, .. sparse, .. vectors]);
+        // What is a parameter itself stays what it is: a table, a matrix, several side by side.
+        Layout = FlatLayout.Of(products.Concat(sparse).Concat(vectors).Select(tensor =>
+            PlainLayout.Contains(tensor.Name) ? PlainLayout[tensor.Name] : new FlatEntry(tensor.Name, 0, tensor.Shape, tensor.Decays)));
         FrozenLayout = FlatLayout.Of(frozen);
         Frozen = form.Frozen ? HugePages.Zeros(FrozenLayout.Length) : null;
         for (var index = 0; index < PlainLayout.Entries.Count; index++)

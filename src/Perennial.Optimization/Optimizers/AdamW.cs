@@ -1,8 +1,6 @@
 using System.ComponentModel.DataAnnotations;
-using System.Runtime.Intrinsics;
 using Perennial.Core;
 using Perennial.Tensors;
-using static TorchSharp.torch;
 
 namespace Perennial.Optimization;
 
@@ -29,21 +27,26 @@ public sealed record AdamWOptions : IOptimizerOptions, IValidatedOptions
     public double Clip { get; init; } = 1.0;
 
     /// <inheritdoc/>
-    public IEnumerable<(string Key, string Problem)> Problems()
+    public OptimizerCost Cost(FlatLayout layout)
     {
-        if (Betas.Count != 2 || Betas.Any(beta => beta is not (>= 0 and < 1)))
-            yield return ("betas", "two numbers are needed, each at least 0 and below 1, such as [0.9, 0.95]");
+        ArgumentNullException.ThrowIfNull(layout);
+        return new(AdamMoments.Bytes(layout.Entries), AdamMoments.MovedBytes(layout.Entries));
     }
+
+    /// <inheritdoc/>
+    public IEnumerable<(string Key, string Problem)> Problems() => BetaRule.Problems(Betas);
 }
 
-/// <summary>Adam with decoupled weight decay (Loshchilov and Hutter 2019), one vectorized pass over the flat buffers.</summary>
+/// <summary>
+/// Adam with decoupled weight decay (Loshchilov and Hutter 2019), one vectorized pass over the flat buffers.
+/// Memory: 8 bytes a parameter (two float32 moments).
+/// </summary>
 [Component("adamw")]
-public sealed class AdamW : IOptimizer
+public sealed class AdamW : IEntryOptimizer
 {
     private readonly AdamWOptions options;
     private readonly FlatParameters parameters;
-    private readonly IReadOnlyList<DecayRun> runs;
-    private readonly Tensor first, second;
+    private readonly AdamMoments moments;
 
     /// <summary>Moments start at zero.</summary>
     public AdamW(AdamWOptions options, FlatParameters parameters)
@@ -51,78 +54,19 @@ public sealed class AdamW : IOptimizer
         ArgumentNullException.ThrowIfNull(options);
         ArgumentNullException.ThrowIfNull(parameters);
         (this.options, this.parameters) = (options, parameters);
-        runs = DecayRun.Of(parameters.Layout);
-        first = HugePages.Zeros(parameters.Layout.Length);
-        second = HugePages.Zeros(parameters.Layout.Length);
-        Slots = [new("adamw.first-moment", first), new("adamw.second-moment", second)];
+        moments = new AdamMoments("adamw", parameters, parameters.Layout.Entries);
     }
 
     /// <inheritdoc/>
-    public IReadOnlyList<StateSlot> Slots { get; }
+    public IReadOnlyList<StateSlot> Slots => moments.Slots;
 
     /// <inheritdoc/>
-    public unsafe void Step(long step, double rate, double gradientScale)
-    {
-        var (beta1, beta2) = (options.Betas[0], options.Betas[1]);
-        var update = new Update
-        {
-            Beta1 = (float)beta1,
-            Beta2 = (float)beta2,
-            GradientScale = (float)gradientScale,
-            // p ← p·(1 − rate·decay) − rate / (1 − β₁ᵗ) · m / (√v / √(1 − β₂ᵗ) + ε)
-            StepSize = (float)(rate / (1 - Math.Pow(beta1, step))),
-            RootCorrection = (float)(1 / Math.Sqrt(1 - Math.Pow(beta2, step))),
-            Epsilon = (float)options.Epsilon,
-        };
-        var keep = (float)(1 - rate * options.Decay);
-        var values = (float*)TensorMemory.Address<float>(parameters.Values);
-        var gradients = (float*)TensorMemory.Address<float>(parameters.Gradients);
-        var firsts = (float*)TensorMemory.Address<float>(first);
-        var seconds = (float*)TensorMemory.Address<float>(second);
-        DecayRun.ForEachPiece(runs, piece => update.Apply(
-            values + piece.Offset, gradients + piece.Offset, firsts + piece.Offset, seconds + piece.Offset, piece.Length, piece.Decays ? keep : 1));
-    }
+    public void Step(long step, double rate, double gradientScale) => StepEntries(parameters.Layout.Entries, step, rate, gradientScale);
 
     /// <inheritdoc/>
-    public void Dispose()
-    {
-        first.Dispose();
-        second.Dispose();
-    }
+    public void StepEntries(IReadOnlyList<FlatEntry> entries, long step, double rate, double gradientScale) =>
+        moments.Step(entries, new AdamStep(step, rate, gradientScale, options.Betas[0], options.Betas[1], options.Epsilon, options.Decay));
 
-    private readonly struct Update
-    {
-        public required float Beta1 { get; init; }
-        public required float Beta2 { get; init; }
-        public required float GradientScale { get; init; }
-        public required float StepSize { get; init; }
-        public required float RootCorrection { get; init; }
-        public required float Epsilon { get; init; }
-
-        public unsafe void Apply(float* p, float* g, float* m, float* v, long count, float keep)
-        {
-            var i = 0L;
-            var (beta1, beta2, scale) = (Vector256.Create(Beta1), Vector256.Create(Beta2), Vector256.Create(GradientScale));
-            var (rest1, rest2) = (Vector256.Create(1 - Beta1), Vector256.Create(1 - Beta2));
-            var (size, root, epsilon, kept) = (Vector256.Create(-StepSize), Vector256.Create(RootCorrection), Vector256.Create(Epsilon), Vector256.Create(keep));
-            for (; i <= count - 8; i += 8)
-            {
-                var gradient = Vector256.Load(g + i) * scale;
-                var moment = Vector256.FusedMultiplyAdd(Vector256.Load(m + i), beta1, gradient * rest1);
-                var square = Vector256.FusedMultiplyAdd(Vector256.Load(v + i), beta2, gradient * gradient * rest2);
-                moment.Store(m + i);
-                square.Store(v + i);
-                var direction = moment / Vector256.FusedMultiplyAdd(Vector256.Sqrt(square), root, epsilon);
-                Vector256.FusedMultiplyAdd(direction, size, Vector256.Load(p + i) * kept).Store(p + i);
-            }
-            for (; i < count; i++)
-            {
-                var gradient = g[i] * GradientScale;
-                m[i] = MathF.FusedMultiplyAdd(m[i], Beta1, gradient * (1 - Beta1));
-                v[i] = MathF.FusedMultiplyAdd(v[i], Beta2, gradient * gradient * (1 - Beta2));
-                var direction = m[i] / MathF.FusedMultiplyAdd(MathF.Sqrt(v[i]), RootCorrection, Epsilon);
-                p[i] = MathF.FusedMultiplyAdd(direction, -StepSize, p[i] * keep);
-            }
-        }
-    }
+    /// <inheritdoc/>
+    public void Dispose() => moments.Dispose();
 }

@@ -24,15 +24,25 @@ public sealed record SgdOptions : IOptimizerOptions
     /// <summary>Largest global gradient norm; 0 means no clipping.</summary>
     [Range(0.0, double.MaxValue)]
     public double Clip { get; init; }
+
+    /// <inheritdoc/>
+    public OptimizerCost Cost(FlatLayout layout)
+    {
+        ArgumentNullException.ThrowIfNull(layout);
+        return new(Momentum > 0 ? layout.Length * sizeof(float) : 0, layout.Length * sizeof(float) * (Momentum > 0 ? 5 : 3));
+    }
 }
 
-/// <summary>Stochastic gradient descent, with momentum if asked for: b ← μ·b + g, p ← p·(1 − rate·decay) − rate·b.</summary>
+/// <summary>
+/// Stochastic gradient descent, with momentum if asked for: b ← μ·b + g, p ← p·(1 − rate·decay) − rate·b.
+/// Memory: 4 bytes a parameter with momentum, none without.
+/// </summary>
 [Component("sgd")]
-public sealed class Sgd : IOptimizer
+public sealed class Sgd : IEntryOptimizer
 {
     private readonly SgdOptions options;
     private readonly FlatParameters parameters;
-    private readonly IReadOnlyList<DecayRun> runs;
+    private readonly SlotOffsets offsets;
     private readonly Tensor? momentum;
 
     /// <summary>Momentum starts at zero.</summary>
@@ -41,7 +51,7 @@ public sealed class Sgd : IOptimizer
         ArgumentNullException.ThrowIfNull(options);
         ArgumentNullException.ThrowIfNull(parameters);
         (this.options, this.parameters) = (options, parameters);
-        runs = DecayRun.Of(parameters.Layout);
+        offsets = new SlotOffsets(parameters.Layout.Entries);
         if (options.Momentum > 0) momentum = HugePages.Zeros(parameters.Layout.Length);
         Slots = momentum is null ? [] : [new("sgd.momentum", momentum)];
     }
@@ -50,14 +60,17 @@ public sealed class Sgd : IOptimizer
     public IReadOnlyList<StateSlot> Slots { get; }
 
     /// <inheritdoc/>
-    public unsafe void Step(long step, double rate, double gradientScale)
+    public void Step(long step, double rate, double gradientScale) => StepEntries(parameters.Layout.Entries, step, rate, gradientScale);
+
+    /// <inheritdoc/>
+    public unsafe void StepEntries(IReadOnlyList<FlatEntry> entries, long step, double rate, double gradientScale)
     {
         var (scale, mu, size, keep) = ((float)gradientScale, (float)options.Momentum, (float)-rate, (float)(1 - rate * options.Decay));
         var values = (float*)TensorMemory.Address<float>(parameters.Values);
         var gradients = (float*)TensorMemory.Address<float>(parameters.Gradients);
         var buffer = momentum is null ? null : (float*)TensorMemory.Address<float>(momentum);
-        DecayRun.ForEachPiece(runs, piece =>
-            Apply(values + piece.Offset, gradients + piece.Offset, buffer is null ? null : buffer + piece.Offset, piece.Length, scale, mu, size, piece.Decays ? keep : 1));
+        UpdateRun.ForEachPiece(UpdateRun.Of(parameters, entries, offsets), piece => Apply(
+            values + piece.Parameter, gradients + piece.Gradient, buffer is null ? null : buffer + piece.Slot, piece.Length, scale, mu, size, piece.Decays ? keep : 1));
     }
 
     /// <inheritdoc/>

@@ -18,6 +18,13 @@ public static partial class HugePages
         return Empty(ScalarType.Float32, length).zero_();
     }
 
+    /// <summary>As <see cref="Zeros(long)"/>, of another element type.</summary>
+    public static Tensor Zeros(ScalarType type, long length)
+    {
+        using var _ = no_grad();
+        return Empty(type, length).zero_();
+    }
+
     /// <summary>A tensor with undefined content, outside every dispose scope, on large pages where possible.</summary>
     public static Tensor Empty(ScalarType type, params ReadOnlySpan<long> shape)
     {
@@ -30,7 +37,7 @@ public static partial class HugePages
     {
         var bytes = tensor.NumberOfElements * tensor.ElementSize;
         if (!OperatingSystem.IsLinux() || bytes < 2 * Page) return;
-        var start = tensor.ElementSize == sizeof(float) ? TensorMemory.Address<float>(tensor) : TensorMemory.Address<ushort>(tensor);
+        var start = TensorMemory.Pointer(tensor);
         var first = (start + (nint)Page - 1) / (nint)Page * (nint)Page;
         var end = (nint)((start + bytes) / Page * Page);
         const int wantHugePages = 14;

@@ -10,9 +10,12 @@ namespace Perennial.Training.Bench;
 /// <param name="Time">Tokens of a sequence.</param>
 public sealed record BenchShape(string Name, DecoderConfig Config, int Rows, int MicroRows, int Time)
 {
-    /// <summary>The quickstart recipe's model and batch.</summary>
+    /// <summary>The quickstart recipe's model, 32 windows.</summary>
     public static BenchShape Quickstart { get; } = new(
         "quickstart", new LlamaArchitecture(new LlamaOptions { Layers = 6, Width = 256, Heads = 8, Context = 256 }).Describe(4096, 0), 32, 16, 256);
+
+    /// <summary>The quickstart recipe's model with its batch of 8 windows.</summary>
+    public static BenchShape QuickstartBatch { get; } = Quickstart with { Name = "quickstart-8", Rows = 8, MicroRows = 8 };
 
     /// <summary>GPT-2 with 124 M parameters, one sequence of 256 tokens.</summary>
     public static BenchShape Gpt2 { get; } = new(

@@ -75,14 +75,14 @@ internal abstract class StepTimer : IDisposable
 internal sealed class FusedStep : StepTimer
 {
     private readonly Decoder model;
-    private readonly AdamW optimizer;
+    private readonly IOptimizer optimizer;
     private readonly CausalObjective objective = new();
 
-    public FusedStep(BenchShape shape, Precision precision)
+    public FusedStep(BenchShape shape, Precision precision, Func<FlatParameters, IOptimizer>? make = null)
         : base(shape)
     {
         model = Decoder.Fresh(shape.Config, 1, precision);
-        optimizer = new AdamW(new AdamWOptions(), model.Parameters);
+        optimizer = make?.Invoke(model.Parameters) ?? new AdamW(new AdamWOptions(), model.Parameters);
     }
 
     public override void Dispose()

@@ -3,6 +3,7 @@ using Perennial.Core.Safetensors;
 using Perennial.Data;
 using Perennial.Models;
 using Perennial.Models.HuggingFace;
+using Perennial.Optimization;
 using Perennial.Tensors;
 using Perennial.Training.State;
 using static TorchSharp.torch;
@@ -27,7 +28,8 @@ public static class CheckpointFiles
     /// <param name="tokenizer">The tokenizer.</param>
     /// <param name="exports">Names of slots to write as models of their own, with the folder's name for each.</param>
     /// <param name="map">What the matrices are made of; null where they are parameters themselves.</param>
-    public static void Write(string folder, StateSnapshot snapshot, DecoderConfig config, ITokenizer tokenizer, IReadOnlyList<(string Slot, string Name)> exports, WeightMap? map = null)
+    /// <param name="derived">The optimizer's evaluation weights, written as a model of their own; null for none.</param>
+    public static void Write(string folder, StateSnapshot snapshot, DecoderConfig config, ITokenizer tokenizer, IReadOnlyList<(string Slot, string Name)> exports, WeightMap? map = null, DerivedWeights? derived = null)
     {
         ArgumentNullException.ThrowIfNull(snapshot);
         ArgumentNullException.ThrowIfNull(tokenizer);
@@ -38,6 +40,13 @@ public static class CheckpointFiles
         {
             var export = Directory.CreateDirectory(Path.Combine(folder, name)).FullName;
             Export(export, snapshot.Slots.Single(candidate => candidate.Name == slot).Values);
+        }
+        if (derived is not null)
+        {
+            using var scope = NewDisposeScope();
+            var values = empty_like(snapshot.Parameters);
+            derived.Fill(snapshot.Parameters, snapshot.Slots, values);
+            Export(Directory.CreateDirectory(Path.Combine(folder, derived.Name)).FullName, values);
         }
         Directory.CreateDirectory(Path.Combine(folder, "state"));
         if (map is not null)
@@ -97,6 +106,8 @@ public static class CheckpointFiles
             if (!unread.Remove(name)) throw PerennialException.Damaged($"{path}: lacks {what} '{name}', which this recipe needs");
             var entry = file[name];
             if (!entry.Shape.SequenceEqual(values.shape)) throw PerennialException.Damaged($"{path}: {what} '{name}' has shape [{string.Join(", ", entry.Shape)}] instead of [{string.Join(", ", values.shape)}]");
+            var type = values.ToSafetensors(name).Type;
+            if (entry.Type != type) throw PerennialException.Damaged($"{path}: {what} '{name}' is {entry.Type} instead of {type}");
             file.ReadInto(name, values);
         }
         if (unread.Count > 0) throw PerennialException.Damaged($"{path}: holds {what}s that this recipe does not use: {string.Join(", ", unread.Order(StringComparer.Ordinal))}");

@@ -38,7 +38,7 @@ internal sealed class CheckpointWriter : IDisposable
         var (taken, step, clock) = (copy, parts.State.Progress.Step, Stopwatch.GetTimestamp());
         writing = Task.Run(() =>
         {
-            var (folder, bytes) = store.Write(step, target => CheckpointFiles.Write(target, taken, parts.Config, parts.Data.Tokenizer, exports, parts.Model.Map), parts.Recipe.Resilience.Keep);
+            var (folder, bytes) = store.Write(step, target => CheckpointFiles.Write(target, taken, parts.Config, parts.Data.Tokenizer, exports, parts.Model.Map, parts.Optimizer.Derived), parts.Recipe.Resilience.Keep);
             return new CheckpointWritten(step, folder, bytes, Stopwatch.GetElapsedTime(clock).TotalSeconds);
         });
     }

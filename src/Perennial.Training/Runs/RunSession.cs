@@ -1,5 +1,6 @@
 using Perennial.Core;
 using Perennial.Core.Recipes;
+using Perennial.Optimization;
 using Perennial.Resilience;
 using Perennial.Resilience.Groups;
 using Perennial.Tensors;
@@ -247,6 +248,7 @@ internal sealed class RunSession : IDisposable
     {
         var context = new PracticeContext(parts.Model, Progress.Step, parts.TotalSteps, parts.TokensPerStep, parts.Recipe.Seed, service);
         if (!parts.Practices.OfType<EvaluatePractice>().Any()) service.Evaluate("raw");
+        if (parts.Optimizer.Derived is { } derived) EvaluateDerived(derived);
         foreach (var practice in parts.Practices) practice.AtInterval(context);
         if (!withSamples) return;
         foreach (var prompt in parts.Recipe.Evaluation.Prompts) Tell(new SampleWritten(Progress.Step, prompt, SampleText.Write(parts, prompt)));
@@ -255,6 +257,15 @@ internal sealed class RunSession : IDisposable
         var (total, weights) = ((double)Math.Max(1, delivered.Sum()), parts.Recipe.Data.Sources.Sum(source => source.Weight));
         Tell(new MixtureMeasured(Progress.Step, [.. delivered.Select((count, i) =>
             new MixtureShare(parts.Recipe.Data.Sources[i].Path, parts.Recipe.Data.Sources[i].Weight / weights, count / total, count * parts.Config.Context))]));
+    }
+
+    /// <summary>Scores the weights that the optimizer means to be used in place of those it trains.</summary>
+    private void EvaluateDerived(DerivedWeights derived)
+    {
+        using var scope = TorchSharp.torch.NewDisposeScope();
+        var values = TorchSharp.torch.empty_like(parts.State.Parameters.Values);
+        derived.Fill(parts.State.Parameters.Values, parts.State.Slots, values);
+        WeightSwap.With(parts.Model, values, () => service.Evaluate(derived.Name));
     }
 
     /// <summary>Loads the newest whole checkpoint, if any, and says which.</summary>

@@ -1,0 +1,104 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
+
+namespace Perennial.Optimization;
+
+/// <summary>
+/// Adam on moments kept as 8-bit codes: a block is decoded, updated in float32, its parameters are moved by the unrounded moments, and it
+/// is encoded again under its new scale (Dettmers et al. 2022, section 2).
+/// </summary>
+internal readonly unsafe struct QuantizedAdamKernel(AdamStep step)
+{
+    private static readonly DynamicMap.Tables Signed = DynamicMap.Tables.Of(signed: true), Unsigned = DynamicMap.Tables.Of(signed: false);
+
+    private readonly float beta1 = (float)step.Beta1, beta2 = (float)step.Beta2, scale = (float)step.GradientScale, epsilon = (float)step.Epsilon;
+    private readonly float size = (float)(step.Rate / (1 - Math.Pow(step.Beta1, step.Step)));
+    private readonly float correction = (float)(1 / Math.Sqrt(1 - Math.Pow(step.Beta2, step.Step)));
+
+    /// <summary>Updates one block.</summary>
+    /// <param name="p">Parameters.</param>
+    /// <param name="g">Gradients.</param>
+    /// <param name="m">Codes of the first moment.</param>
+    /// <param name="v">Codes of the second moment.</param>
+    /// <param name="count">Elements, at most <see cref="DynamicMap.Block"/>.</param>
+    /// <param name="scale1">The block's largest first moment.</param>
+    /// <param name="scale2">The block's largest second moment.</param>
+    /// <param name="keep">What decay leaves of a parameter.</param>
+    public void Apply(float* p, float* g, byte* m, byte* v, int count, ref float scale1, ref float scale2, float keep)
+    {
+        if (count == DynamicMap.Block)
+        {
+            Whole(p, g, m, v, ref scale1, ref scale2, keep);
+            return;
+        }
+        // The last block of a tensor: the rest of it is zeros that nobody sees.
+        float* values = stackalloc float[DynamicMap.Block], slopes = stackalloc float[DynamicMap.Block];
+        byte* first = stackalloc byte[DynamicMap.Block], second = stackalloc byte[DynamicMap.Block];
+        new Span<float>(values, DynamicMap.Block).Clear();
+        new Span<float>(slopes, DynamicMap.Block).Clear();
+        new Span<byte>(first, DynamicMap.Block).Fill(127);
+        new Span<byte>(second, DynamicMap.Block).Clear();
+        new Span<float>(p, count).CopyTo(new Span<float>(values, count));
+        new Span<float>(g, count).CopyTo(new Span<float>(slopes, count));
+        new Span<byte>(m, count).CopyTo(new Span<byte>(first, count));
+        new Span<byte>(v, count).CopyTo(new Span<byte>(second, count));
+        Whole(values, slopes, first, second, ref scale1, ref scale2, keep);
+        new Span<float>(values, count).CopyTo(new Span<float>(p, count));
+        new Span<byte>(first, count).CopyTo(new Span<byte>(m, count));
+        new Span<byte>(second, count).CopyTo(new Span<byte>(v, count));
+    }
+
+    [SkipLocalsInit]
+    private void Whole(float* p, float* g, byte* m, byte* v, ref float scale1, ref float scale2, float keep)
+    {
+        float* firsts = stackalloc float[DynamicMap.Block], seconds = stackalloc float[DynamicMap.Block];
+        var (signed, unsigned) = (Signed, Unsigned);
+        var (old1, old2) = (Vector256.Create(scale1), Vector256.Create(scale2));
+        var (decay1, decay2, factor) = (Vector256.Create(beta1), Vector256.Create(beta2), Vector256.Create(scale));
+        var (rest1, rest2) = (Vector256.Create(1 - beta1), Vector256.Create(1 - beta2));
+        var (move, root, small, kept) = (Vector256.Create(-size), Vector256.Create(correction), Vector256.Create(epsilon), Vector256.Create(keep));
+        Vector256<float> most1 = default, most2 = default;
+        for (var i = 0; i < DynamicMap.Block; i += 8)
+        {
+            var gradient = Vector256.Load(g + i) * factor;
+            var moment = Vector256.FusedMultiplyAdd(DynamicMap.Decode(Load(m + i), signed, signed: true) * old1, decay1, gradient * rest1);
+            var square = Vector256.FusedMultiplyAdd(DynamicMap.Decode(Load(v + i), unsigned, signed: false) * old2, decay2, gradient * gradient * rest2);
+            moment.Store(firsts + i);
+            square.Store(seconds + i);
+            most1 = Vector256.Max(most1, Vector256.Abs(moment));
+            most2 = Vector256.Max(most2, square);
+            var direction = moment / Vector256.FusedMultiplyAdd(Vector256.Sqrt(square), root, small);
+            Vector256.FusedMultiplyAdd(direction, move, Vector256.Load(p + i) * kept).Store(p + i);
+        }
+        (scale1, scale2) = (Largest(most1), Largest(most2));
+        var (inverse1, inverse2) = (Vector256.Create(scale1 > 0 ? 1 / scale1 : 0), Vector256.Create(scale2 > 0 ? 1 / scale2 : 0));
+        for (var i = 0; i < DynamicMap.Block; i += 8)
+        {
+            Store(DynamicMap.Encode(Vector256.Load(firsts + i) * inverse1, signed, signed: true), m + i);
+            Store(DynamicMap.Encode(Vector256.Load(seconds + i) * inverse2, unsigned, signed: false), v + i);
+        }
+    }
+
+    private static float Largest(Vector256<float> values)
+    {
+        var largest = values[0];
+        for (var i = 1; i < 8; i++) largest = MathF.Max(largest, values[i]);
+        return largest;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<int> Load(byte* codes)
+    {
+        if (Avx2.IsSupported) return Avx2.ConvertToVector256Int32(codes);
+        var words = Vector128.WidenLower(Vector128.CreateScalar(*(ulong*)codes).AsByte());
+        return Vector256.Create(Vector128.WidenLower(words), Vector128.WidenUpper(words)).AsInt32();
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Store(Vector256<int> codes, byte* target)
+    {
+        var words = Vector128.Narrow(codes.GetLower().AsUInt32(), codes.GetUpper().AsUInt32());
+        *(ulong*)target = Vector128.Narrow(words, words).AsUInt64()[0];
+    }
+}

@@ -59,6 +59,12 @@ public sealed record DecoderConfig
     /// <summary>Standard deviation of initial weights.</summary>
     public double InitializerRange { get; init; } = 0.02;
 
+    /// <summary>
+    /// Share of channels dropped while training, on the embeddings and on every sub-layer's output before it is added; 0 for none. Not in
+    /// <c>config.json</c>: it does not change what the model computes in use.
+    /// </summary>
+    public double Dropout { get; init; }
+
     /// <summary>Id that ends a text, as <c>config.json</c> carries it.</summary>
     public int? EndOfText { get; init; }
 
@@ -101,6 +107,12 @@ public interface ILanguageModel : IDisposable
 
     /// <summary>The precision of matrix products.</summary>
     Precision Precision { get; }
+
+    /// <summary>
+    /// What dropout is drawn by in calls of <see cref="Hidden"/> that build a graph. Whoever trains sets it before every micro-batch, to that micro-batch's
+    /// samples. Ignored where <see cref="DecoderConfig.Dropout"/> is 0.
+    /// </summary>
+    DropoutKey? Dropout { get; set; }
 
     /// <summary>Final hidden states after the last norm, <c>[batch, time, width]</c>, in the compute type: float32, for <see cref="Precision.Bfloat16"/> bfloat16 or, where the processor has no such products, float32; builds an autograd graph when gradients are enabled.</summary>
     Tensor Hidden(ModelInput input);

@@ -30,6 +30,13 @@ public abstract record DecoderOptions : IValidatedOptions
     [Range(1e-6, 1)]
     public double InitializerRange { get; init; } = 0.02;
 
+    /// <summary>
+    /// Share of channels dropped while training, on the embeddings and on every sub-layer's output (Vaswani et al. 2017). Masks follow the sample, not the process
+    /// that computes it.
+    /// </summary>
+    [Range(0.0, 0.9)]
+    public double Dropout { get; init; }
+
     /// <summary>Folder of a Hugging Face checkpoint to start from; fresh weights when left out.</summary>
     public string? From { get; init; }
 
@@ -81,6 +88,7 @@ public abstract record RotaryDecoderOptions : DecoderOptions
         RopeTheta = RopeTheta,
         TiedHead = TiedHead,
         InitializerRange = InitializerRange,
+        Dropout = Dropout,
         EndOfText = endOfText,
     };
 }

@@ -33,6 +33,7 @@ public sealed class Gpt2Architecture(Gpt2Options options) : IModelArchitecture
         NormEpsilon = options.NormEpsilon,
         TiedHead = true,
         InitializerRange = options.InitializerRange,
+        Dropout = options.Dropout,
         EndOfText = endOfText,
     };
 }

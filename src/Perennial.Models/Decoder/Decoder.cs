@@ -101,6 +101,17 @@ public sealed class Decoder : ILanguageModel
     }
 
     /// <inheritdoc/>
+    public DropoutKey? Dropout
+    {
+        get;
+        set
+        {
+            field = value;
+            if (plain is not null) plain.Dropout = value;
+        }
+    }
+
+    /// <inheritdoc/>
     /// <exception cref="ArgumentException">An id is not in the vocabulary, or the sequences are longer than the context.</exception>
     public Tensor Hidden(ModelInput input)
     {
@@ -108,7 +119,7 @@ public sealed class Decoder : ILanguageModel
         if (input.Tokens.shape[1] > Config.Context) throw new ArgumentException($"{input.Tokens.shape[1]} tokens are more than the context of {Config.Context}");
         if (plain is not null) return plain.Hidden(input);
         using var scope = NewDisposeScope();
-        var (shape, ids) = Checked(input);
+        var (shape, ids) = Checked(input, training: is_grad_enabled());
         if (!is_grad_enabled()) return graph!.Forward(shape, ids, Input, null).MoveToOuterDisposeScope();
         // Backward outlives this call and disposes its own handle on the ids.
         return HiddenFunction.apply(anchor, new HiddenCall(graph!, shape, ids.alias().DetachFromDisposeScope(), Input)).MoveToOuterDisposeScope();
@@ -120,7 +131,7 @@ public sealed class Decoder : ILanguageModel
         using var scope = NewDisposeScope();
         using var noGradient = no_grad();
         ArgumentNullException.ThrowIfNull(input);
-        var (shape, ids) = Checked(input);
+        var (shape, ids) = Checked(input, training: true);
         var kept = new KeptForBackward();
         var output = graph!.Forward(shape, ids.alias().DetachFromDisposeScope(), Input, kept);
         return new StagePass(output.DetachFromDisposeScope(), kept, Input);
@@ -135,12 +146,12 @@ public sealed class Decoder : ILanguageModel
         graph!.Backward(pass.Kept, gradient, pass.Input);
     }
 
-    private (SequenceShape Shape, Tensor Ids) Checked(ModelInput input)
+    private (SequenceShape Shape, Tensor Ids) Checked(ModelInput input, bool training)
     {
         var (rows, time) = ((int)input.Tokens.shape[0], (int)input.Tokens.shape[1]);
         var ids = input.Tokens.to_type(ScalarType.Int64).contiguous();
         CheckIds(ids);
-        return (new SequenceShape(new AttentionShape(rows, time, shard.Heads, shard.KeyValueHeads, Config.HeadWidth), Starts(input.Segments, rows, time)), ids);
+        return (new SequenceShape(new AttentionShape(rows, time, shard.Heads, shard.KeyValueHeads, Config.HeadWidth), Starts(input.Segments, rows, time), Mask(Config, Dropout, time, training)), ids);
     }
 
     /// <inheritdoc/>
@@ -158,6 +169,14 @@ public sealed class Decoder : ILanguageModel
         anchor.Dispose();
         Parameters.Dispose();
         Map?.Dispose();
+    }
+
+    /// <summary>The masks of a call; null where nothing is dropped.</summary>
+    /// <exception cref="InvalidOperationException">The model drops and nobody said by what.</exception>
+    internal static DropoutMask? Mask(DecoderConfig config, DropoutKey? key, int time, bool training)
+    {
+        if (config.Dropout == 0 || !training) return null;
+        return new DropoutMask(config.Dropout, key ?? throw new InvalidOperationException("a model with dropout trains on samples: set its Dropout key first"), time, config.Width);
     }
 
     private unsafe void CheckIds(Tensor ids)

@@ -12,6 +12,7 @@ internal sealed unsafe class DecoderBlock<T> : IDisposable
     where T : struct, IStorage
 {
     private readonly DecoderConfig config;
+    private readonly int layer;
     private readonly ActivationPool pool;
     private readonly Tensor? cosines, sines;
     private readonly NormLayer<T> attentionNorm, feedForwardNorm;
@@ -20,7 +21,7 @@ internal sealed unsafe class DecoderBlock<T> : IDisposable
 
     public DecoderBlock(DecoderConfig config, FlatParameters parameters, LinearFactory<T> linear, int layer, ActivationPool pool, Tensor? cosines, Tensor? sines, ITensorPeers peers)
     {
-        (this.config, this.pool, this.cosines, this.sines, this.peers) = (config, pool, cosines, sines, peers);
+        (this.config, this.layer, this.pool, this.cosines, this.sines, this.peers) = (config, layer, pool, cosines, sines, peers);
         var names = new DecoderNames(config);
         var gpt2 = config.Family == ModelFamily.Gpt2;
         attentionNorm = new(parameters, names.AttentionNorm(layer), config.NormEpsilon);
@@ -55,7 +56,7 @@ internal sealed unsafe class DecoderBlock<T> : IDisposable
         down.Forward(activated, added);
         peers.Sum(added.Tensor);
         pool.Return(activated);
-        return new Pending(kept.Middle!, added, down.Bias);
+        return new Pending(kept.Middle!, added, Drop(shape, DropoutMask.FeedForward(layer), added, down.Bias));
     }
 
     /// <summary>Computes again what was given back after the forward pass, from <see cref="BlockActivations.Input"/>: the same operations, the same bits.</summary>
@@ -75,11 +76,13 @@ internal sealed unsafe class DecoderBlock<T> : IDisposable
     {
         var tokens = shape.Tokens;
         var slope = pool.Compute(tokens, config.Intermediate);
-        down.BackwardInput(operand, slope);
+        var output = Masked(shape, DropoutMask.FeedForward(layer), dx, operand);
+        down.BackwardInput(output, slope);
         if (Gated) Activation<T>.SwiGluBackward(tokens, config.Intermediate, kept.Inner!.Memory, slope.Memory);
         else Activation<T>.GeluBackward(tokens, config.Intermediate, kept.Inner!.Memory, up.Bias, slope.Memory);
-        down.BackwardWeight(slope, operand); // slope has become the activation, Inner its gradient
+        down.BackwardWeight(slope, output); // slope has become the activation, Inner its gradient
         pool.Return(slope);
+        if (output != operand) pool.Return(output);
         var dh = pool.Compute(tokens, config.Width);
         up.BackwardInput(kept.Inner, dh);
         peers.Sum(dh.Tensor);
@@ -87,8 +90,10 @@ internal sealed unsafe class DecoderBlock<T> : IDisposable
         feedForwardNorm.Backward(dh.Memory, kept.Middle!, kept.FeedForwardStatistics!, dx, replace: false, operand, pool);
 
         var mixed = pool.Compute(tokens, (long)config.Heads * config.HeadWidth);
-        attentionOut.BackwardInput(operand, mixed);
-        attentionOut.BackwardWeight(kept.Mixed!, operand);
+        output = Masked(shape, DropoutMask.Attention(layer), dx, operand);
+        attentionOut.BackwardInput(output, mixed);
+        attentionOut.BackwardWeight(kept.Mixed!, output);
+        if (output != operand) pool.Return(output);
         var gradient = pool.Compute(tokens, queryKeyValue.Outputs);
         fixed (int* starts = shape.Starts)
             CausalAttention<T>.Backward(shape.Attention, kept.QueryKeyValue!.Memory, starts, kept.Logarithms!.Floats, mixed.Memory, gradient.Memory);
@@ -126,12 +131,30 @@ internal sealed unsafe class DecoderBlock<T> : IDisposable
         var added = pool.Compute(tokens, config.Width);
         attentionOut.Forward(kept.Mixed, added);
         peers.Sum(added.Tensor);
+        var bias = Drop(shape, DropoutMask.Attention(layer), added, attentionOut.Bias);
         kept.Middle = pool.Exact(tokens, config.Width);
         kept.FeedForwardStatistics = pool.Exact(tokens, 2);
         kept.FeedForwardInput = pool.Compute(tokens, config.Width);
-        feedForwardNorm.Forward(kept.Input!, added, attentionOut.Bias, kept.Middle, kept.FeedForwardInput.Memory, kept.FeedForwardStatistics);
+        feedForwardNorm.Forward(kept.Input!, added, bias, kept.Middle, kept.FeedForwardInput.Memory, kept.FeedForwardStatistics);
         pool.Return(added);
         kept.Inner = pool.Compute(tokens, up.Outputs);
         up.Forward(kept.FeedForwardInput, kept.Inner);
+    }
+
+    /// <summary>Drops of a sub-layer's output, bias included; returns the bias that is left to add.</summary>
+    private static float* Drop(SequenceShape shape, int site, Activation added, float* bias)
+    {
+        if (shape.Dropout is not { } mask) return bias;
+        mask.Forward<T>(site, shape.Tokens, added.Memory, bias);
+        return null;
+    }
+
+    /// <summary>The gradient of a sub-layer's output: the stream's, <paramref name="operand"/>, where nothing was dropped; else a buffer to give back.</summary>
+    private Activation Masked(SequenceShape shape, int site, Activation dx, Activation operand)
+    {
+        if (shape.Dropout is not { } mask) return operand;
+        var masked = pool.Compute(shape.Tokens, config.Width);
+        mask.Backward<T>(site, shape.Tokens, dx.Floats, masked.Memory);
+        return masked;
     }
 }

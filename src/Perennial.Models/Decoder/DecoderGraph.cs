@@ -100,7 +100,11 @@ internal sealed unsafe class DecoderGraph<T> : IDecoderGraph
     {
         var (tokens, width) = (shape.Tokens, config.Width);
         var stream = new Pending(pool.Exact(tokens, width), null, null);
-        if (input is null) Embed(shape, ids, stream.Stream);
+        if (input is null)
+        {
+            Embed(shape, ids, stream.Stream);
+            shape.Dropout?.Forward<Float32Storage>(DropoutMask.Embedding, tokens, stream.Stream.Floats, null);
+        }
         else stream.Stream.Tensor.copy_(input.Stream);
         foreach (var block in blocks)
         {
@@ -154,6 +158,7 @@ internal sealed unsafe class DecoderGraph<T> : IDecoderGraph
         if (input is not null) input.Gradient = dx.Tensor.clone().DetachFromDisposeScope();
         else
         {
+            shape.Dropout?.Backward<Float32Storage>(DropoutMask.Embedding, tokens, dx.Floats, dx.Floats);
             AddBack(names.Embedding, kept.Ids!, shard.FirstRow, shard.Rows, dx, tokens);
             if (positionIds is not null)
                 using (var rows = positionIds.narrow(0, 0, shape.Attention.Time).expand(shape.Attention.Batch, -1).contiguous())

@@ -16,7 +16,8 @@ internal readonly unsafe struct Pending(Activation stream, Activation? added, fl
 /// <summary>What every block of one forward pass shares.</summary>
 /// <param name="Attention">Sizes.</param>
 /// <param name="Starts">For every token the first position it may look at, <c>[batch, time]</c>; null for the row's start.</param>
-internal sealed record SequenceShape(AttentionShape Attention, int[]? Starts)
+/// <param name="Dropout">Its dropout masks; null for none.</param>
+internal sealed record SequenceShape(AttentionShape Attention, int[]? Starts, DropoutMask? Dropout = null)
 {
     /// <summary>Tokens of the whole batch.</summary>
     public long Tokens => (long)Attention.Batch * Attention.Time;

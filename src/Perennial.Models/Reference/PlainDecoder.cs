@@ -45,6 +45,9 @@ public sealed class PlainDecoder : ILanguageModel
     public Precision Precision { get; }
 
     /// <inheritdoc/>
+    public DropoutKey? Dropout { get; set; }
+
+    /// <inheritdoc/>
     public string HeadName => names.Head;
 
     /// <inheritdoc/>
@@ -64,11 +67,13 @@ public sealed class PlainDecoder : ILanguageModel
         var (rows, time) = (input.Tokens.shape[0], input.Tokens.shape[1]);
         var x = Parameters.Leaf(names.Embedding).index_select(0, input.Tokens.reshape(-1)).view(rows, time, Config.Width);
         if (Config.Family == ModelFamily.Gpt2) x = x + Parameters.Leaf(names.Positions).narrow(0, 0, time);
+        var dropout = Decoder.Mask(Config, Dropout, (int)time, is_grad_enabled());
+        x = Drop(x, dropout, DropoutMask.Embedding);
         var mask = input.Segments is null ? null : SegmentMask(input.Segments);
         for (var layer = 0; layer < Config.Layers; layer++)
         {
-            x = x + Attention(Norm(x, names.AttentionNorm(layer)), layer, mask).to_type(ScalarType.Float32);
-            x = x + FeedForward(Norm(x, names.FeedForwardNorm(layer)), layer).to_type(ScalarType.Float32);
+            x = x + Drop(Attention(Norm(x, names.AttentionNorm(layer)), layer, mask).to_type(ScalarType.Float32), dropout, DropoutMask.Attention(layer));
+            x = x + Drop(FeedForward(Norm(x, names.FeedForwardNorm(layer)), layer).to_type(ScalarType.Float32), dropout, DropoutMask.FeedForward(layer));
         }
         return Compute(Norm(x, names.FinalNorm)).MoveToOuterDisposeScope();
     }
@@ -89,6 +94,9 @@ public sealed class PlainDecoder : ILanguageModel
         var causal = ones(time, time, ScalarType.Bool).tril();
         return segments.unsqueeze(2).eq(segments.unsqueeze(1)).logical_and(causal).unsqueeze(1).MoveToOuterDisposeScope();
     }
+
+    private static Tensor Drop(Tensor x, DropoutMask? mask, int site) =>
+        mask is null ? x : x * tensor(mask.Factors(site, x.shape[0] * x.shape[1])).view(x.shape);
 
     private Tensor Attention(Tensor x, int layer, Tensor? mask)
     {

@@ -18,6 +18,9 @@ public enum ExitCode
     /// <summary>A needed native part or resource is missing; the message says how to get it.</summary>
     Missing = 4,
 
+    /// <summary>A worker asks for all workers of its run to be started again (EX_TEMPFAIL of sysexits.h); launchers and schedulers do so.</summary>
+    StartAgain = 75,
+
     /// <summary>Interrupted by a signal; state is saved.</summary>
     Interrupted = 130,
 }
@@ -42,6 +45,9 @@ public sealed class PerennialException(ExitCode code, string message, Exception?
 
     /// <summary>A failed run (exit 1).</summary>
     public static PerennialException Failed(string message, Exception? inner = null) => new(ExitCode.Failed, message, inner);
+
+    /// <summary>All workers are to be started again (exit 75).</summary>
+    public static PerennialException StartAgain(string message, Exception? inner = null) => new(ExitCode.StartAgain, message, inner);
 
     /// <summary>A missing native part or resource (exit 4).</summary>
     public static PerennialException Missing(string message, Exception? inner = null) => new(ExitCode.Missing, message, inner);

@@ -85,11 +85,18 @@ public sealed record SamplesCommitted(long Step, long Epoch, IReadOnlyList<IRead
 /// <param name="Before">Processes before.</param>
 /// <param name="After">Processes now.</param>
 /// <param name="Reason">What failed, and who went and came.</param>
-/// <param name="AgreeSeconds">From the failed call to the new membership.</param>
-/// <param name="GroupSeconds">From there to connected processes.</param>
-/// <param name="StateSeconds">From there to one state on all of them.</param>
-/// <param name="At">When it was done.</param>
-public sealed record Recovered(long Step, long Epoch, int Before, int After, string Reason, double AgreeSeconds, double GroupSeconds, double StateSeconds, DateTimeOffset At) : RunEvent;
+/// <param name="Phases">How long each part of it took.</param>
+/// <param name="At">When the processes agreed on a state.</param>
+public sealed record Recovered(long Step, long Epoch, int Before, int After, string Reason, RecoveryPhases Phases, DateTimeOffset At) : RunEvent;
+
+/// <summary>Parts of a recovery, seconds; not a number where one was not measured.</summary>
+/// <param name="Detect">How long the call that failed had waited: the loss was at most so long before.</param>
+/// <param name="Agree">From there to the new membership.</param>
+/// <param name="Group">From there to connected processes.</param>
+/// <param name="Plan">Who computes what from now on.</param>
+/// <param name="Move">From connected processes to one state on all of them.</param>
+/// <param name="Replay">The step that was under way, done again.</param>
+public sealed record RecoveryPhases(double Detect, double Agree, double Group, double Plan, double Move, double Replay);
 
 /// <summary>A line for people: a resume, a skipped damaged checkpoint, a warning.</summary>
 /// <param name="Level"><c>info</c> or <c>warning</c>.</param>

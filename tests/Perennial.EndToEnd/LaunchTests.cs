@@ -26,13 +26,17 @@ public class LaunchTests
         Assert.Contains("none lost, none twice", error, StringComparison.Ordinal);
     }
 
-    [Fact]
-    public void Killed_workers_cost_no_sample()
+    [Theory]
+    [InlineData("elastic")]
+    [InlineData("restart")]
+    public void Killed_workers_cost_no_sample_and_no_bit(string policy)
     {
         NeedsGloo();
         using var place = new Workplace();
         var recipe = place.Recipe(steps: 800);
-        var (code, output, error) = Cli.Run("launch", "--workers", "3", recipe, "--run", place["run"], "--json", "--chaos", "kill=300ms,most=2,seed=4", "--set", "evaluation.every=0 steps", "--set", "resilience.checkpoint=500 steps");
+        string[] rest = ["--json", "--set", "evaluation.every=0 steps", "--set", "resilience.checkpoint=50 steps", "--set", "training.sums=exact", "--set", "training.micro-batch=1", "--set", "model.dropout=0.1", "--set", $"resilience.policy={policy}"];
+        var (_, alone, _) = Cli.Run(["train", recipe, "--run", place["alone"], .. rest]);
+        var (code, output, error) = Cli.Run(["launch", "--workers", "3", recipe, "--run", place["run"], "--chaos", "kill=300ms,most=2,seed=4", .. rest]);
         Assert.True(code == 0, error);
         var summary = Events(output).Single(line => (string?)line["event"] == "launched");
         Assert.True((int)summary["faults"]! >= 1, error);
@@ -40,6 +44,10 @@ public class LaunchTests
         Assert.Contains("none lost, none twice", error, StringComparison.Ordinal);
         Assert.Empty((JsonArray)summary["wrong_steps"]!);
         Assert.Equal(("done", 800), ((string)Cli.LastLine(output)["event"]!, (int)Cli.LastLine(output)["step"]!));
+        Assert.Equal((string?)Cli.LastLine(alone)["state_hash"], (string?)Cli.LastLine(output)["state_hash"]);
+        Assert.True((double)summary["recovery"]!["fault_to_progress_seconds"]! > 0, error);
+        Assert.Contains($"\"policy\":\"{policy}\"", File.ReadAllText(Path.Combine(place["run"], "recoveries.json")).Replace(" ", "", StringComparison.Ordinal), StringComparison.Ordinal);
+        Assert.Contains(policy == "elastic" ? "Lost processes" : "Loss", File.ReadAllText(Path.Combine(place["run"], "report.html")), StringComparison.Ordinal);
     }
 
     [Fact]

@@ -28,7 +28,7 @@ public sealed class ParallelRunTests : IDisposable
 
     public void Dispose() => Directory.Delete(place, recursive: true);
 
-    private Recipe Recipe(int steps = 24) => new RecipeLoader(components).Parse($$"""
+    private Recipe Recipe(int steps = 24, params string[] set) => new RecipeLoader(components).Parse($$"""
         name: parallel
         data:
           sources: [{ path: {{Path.Combine(place, "text.txt")}}, split: paragraph }]
@@ -40,16 +40,16 @@ public sealed class ParallelRunTests : IDisposable
         practices: [{ kind: ema, decay: 0.9 }]
         resilience: { checkpoint: 8 steps, keep: 2 }
         evaluation: { every: 0 steps, tasks: [], prompts: [] }
-        """, "parallel.yaml");
+        """, "parallel.yaml", set);
 
-    private Task<RunResult> Worker(string run, IMembershipStore store, ICommunicatorFactory hub, int rank, int size, IRunObserver observer, int steps = 24) => Task.Factory.StartNew(
-        () => new TrainingRun(components).Execute(Recipe(steps), new TrainingRunOptions
+    private Task<RunResult> Worker(string run, IMembershipStore store, ICommunicatorFactory hub, int rank, int size, IRunObserver observer, int steps = 24, params string[] set) => Task.Factory.StartNew(
+        () => new TrainingRun(components).Execute(Recipe(steps, set), new TrainingRunOptions
         {
             RunFolder = Path.Combine(place, run),
             Parallel = new ParallelSettings { Store = store, Groups = hub, Run = run, Rank = rank, WorldSize = size, Lease = TimeSpan.FromSeconds(2) },
         }, [observer]), TaskCreationOptions.LongRunning);
 
-    private RunResult Alone(int steps = 24) => new TrainingRun(components).Execute(Recipe(steps), new TrainingRunOptions { RunFolder = Path.Combine(place, $"alone-{steps}") }, []);
+    private RunResult Alone(int steps = 24, params string[] set) => new TrainingRun(components).Execute(Recipe(steps, set), new TrainingRunOptions { RunFolder = Path.Combine(place, $"alone-{steps}") }, []);
 
     [Theory]
     [InlineData(1)]
@@ -87,6 +87,51 @@ public sealed class ParallelRunTests : IDisposable
         Assert.Equal(Enumerable.Range(1, 60).Select(step => (long)step), committed.Select(step => step.Key).Order());
         Assert.All(committed, tellings => Assert.Single(tellings.Select(step => string.Join(',', step.ByRank.SelectMany(ids => ids))).Distinct()));
         Assert.NotEmpty(seen.Of<Recovered>());
+    }
+
+    [Theory]
+    [InlineData("elastic")]
+    [InlineData("reroute")]
+    public async Task With_exact_sums_a_run_with_losses_ends_in_the_bits_of_one_process_alone(string policy)
+    {
+        string[] set = ["training.sums=exact", "training.micro-batch=2", "model.dropout=0.1", $"resilience.policy={policy}"];
+        using var store = new MemoryStore();
+        var (hub, seen) = (new ThreadHub(), new Recorder());
+        var workers = Enumerable.Range(0, 3).Select(rank => Worker("exact", store, rank == 1 ? new DyingFactory(hub) : hub, rank, 3, rank == 0 ? seen : new Recorder(), 30, set)).ToList();
+        await Assert.ThrowsAsync<SimulatedDeathException>(() => workers[1]);
+        var results = await Task.WhenAll(workers[0], workers[2]);
+        Assert.Equal(Alone(30, set).StateHash, results[0].StateHash);
+        Assert.Equal(results[0].StateHash, results[1].StateHash);
+        var recovered = Assert.Single(seen.Of<Recovered>());
+        Assert.Equal((3, 2), (recovered.Before, recovered.After));
+        Assert.True(recovered.Phases is { Detect: >= 0, Agree: > 0, Group: > 0, Plan: > 0, Move: > 0, Replay: > 0 }, $"{recovered.Phases}");
+    }
+
+    [Fact]
+    public async Task Drop_replica_learns_without_the_lost_rows()
+    {
+        using var store = new MemoryStore();
+        var (hub, seen) = (new ThreadHub(), new Recorder());
+        var workers = Enumerable.Range(0, 3).Select(rank => Worker("dropping", store, rank == 1 ? new DyingFactory(hub) : hub, rank, 3, rank == 0 ? seen : new Recorder(), 30, "resilience.policy=drop-replica")).ToList();
+        await Assert.ThrowsAsync<SimulatedDeathException>(() => workers[1]);
+        var results = await Task.WhenAll(workers[0], workers[2]);
+        Assert.Equal(results[0].StateHash, results[1].StateHash);
+        // Of seven rows the three places have 2, 2 and 3; the second place's are lost from the recovery on.
+        var counts = seen.Of<SamplesCommitted>().Select(step => step.ByRank.Sum(ids => ids.Count)).ToList();
+        Assert.Equal(30, counts.Count);
+        Assert.Equal([7, 5], counts.Distinct());
+        Assert.Equal(counts.Sum() * 16, results[0].Tokens);
+    }
+
+    [Fact]
+    public async Task Restart_ends_every_process_with_the_code_that_asks_for_it()
+    {
+        using var store = new MemoryStore();
+        var hub = new ThreadHub();
+        var workers = Enumerable.Range(0, 3).Select(rank => Worker("restarting", store, rank == 1 ? new DyingFactory(hub) : hub, rank, 3, new Recorder(), 30, "resilience.policy=restart")).ToList();
+        await Assert.ThrowsAsync<SimulatedDeathException>(() => workers[1]);
+        foreach (var survivor in new[] { workers[0], workers[2] })
+            Assert.Equal(ExitCode.StartAgain, (await Assert.ThrowsAsync<PerennialException>(() => survivor)).Code);
     }
 
     private sealed class Recorder : IRunObserver

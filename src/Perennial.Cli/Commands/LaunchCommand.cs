@@ -45,13 +45,15 @@ internal static class LaunchCommand
             using var data = DataPreparation.Prepare(bound.Data, bound.Seed, context.Error.WriteLine, context.Cancellation);
             using var embedded = parsed.GetValue(store) is null ? EmbeddedStore.Start() : null;
             var address = embedded?.Address ?? StoreAddress.Parse(parsed.GetValue(store)!);
-            var manager = bound.Resilience.Snapshot.Amount > 0 ? SnapshotHostCommand.Ensure(folder.SnapshotId()) : null;
+            var restarts = bound.Resilience.Policy.Create().Restarts;
+            // A restart is from disk: nothing is kept in memory for it.
+            var manager = bound.Resilience.Snapshot.Amount > 0 && !restarts ? SnapshotHostCommand.Ensure(folder.SnapshotId()) : null;
             List<string> arguments = ["train", path, "--run", folder.Path, "--json"];
             foreach (var assignment in parsed.GetValue(set) ?? []) arguments.AddRange(["--set", assignment]);
             if (bound.Training.Threads is null) arguments.AddRange(["--set", $"training.threads={Math.Max(1, Environment.ProcessorCount / count)}"]);
             var options = new LauncherOptions
             {
-                Workers = count, Arguments = arguments, Chaos = plan, Respawn = parsed.GetValue(respawn) < 0 ? null : TimeSpan.FromSeconds(parsed.GetValue(respawn)),
+                Workers = count, Arguments = arguments, Chaos = plan, RestartAll = restarts, Respawn = parsed.GetValue(respawn) < 0 ? null : TimeSpan.FromSeconds(parsed.GetValue(respawn)),
                 Variables = new Dictionary<string, string>(StringComparer.Ordinal)
                 {
                     [WorkerGroup.StoreVariable] = address.ToSecretString(), [WorkerGroup.RunVariable] = $"{bound.Name}-{Guid.NewGuid():N}",
@@ -67,7 +69,8 @@ internal static class LaunchCommand
     {
         var console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(context.Error) });
         using var progress = new ConsoleProgress(console, live: !json && ConsoleProgress.IsLive(console));
-        var (watch, gate, last) = (new LaunchWatch(), new Lock(), (RunResult?)null);
+        var (watch, gate, last) = (new LaunchWatch(options.RestartAll), new Lock(), (RunResult?)null);
+        var log = new RecoveryLog(recipe.Name, recipe.Resilience.Policy.Kind, options.Workers);
         Launcher? launcher = null;
         void Line(string line)
         {
@@ -75,6 +78,7 @@ internal static class LaunchCommand
             {
                 if (!line.StartsWith('{') || RunEventReader.Read(line) is not { } happened) return;
                 watch.OnEvent(happened);
+                log.OnEvent(happened);
                 if (happened is StepDone) launcher!.Stepped();
                 if (happened is RunFinished finished) last = finished.Result;
                 if (json) context.Out.WriteLine(line);
@@ -86,12 +90,14 @@ internal static class LaunchCommand
             lock (gate)
             {
                 watch.OnFault();
+                log.OnFault([.. victims.Select(victim => victim.Number)]);
                 context.Error.WriteLine($"chaos: {fault.Kind.ToString().ToLowerInvariant()} {string.Join(" and ", victims)}");
                 if (json) context.Out.WriteJson(new JsonObject { ["event"] = "chaos", ["kind"] = fault.Kind.ToString().ToLowerInvariant(), ["workers"] = new JsonArray([.. victims.Select(victim => (JsonNode)victim.Number)]), ["at"] = DateTimeOffset.UtcNow });
             }
         }
         launcher = new Launcher(options, Line, context.Error.WriteLine, Fault);
         var code = launcher.Run(context.Cancellation);
+        log.Write(folder);
         Summarize(context, recipe, data, folder, watch, last, json);
         return code;
     }
@@ -104,11 +110,12 @@ internal static class LaunchCommand
         var audit = SampleAudit.Of(SampleAudit.Recorded(folder), number => stream.Read(number * recipe.Training.Batch, recipe.Training.Batch).SampleIds);
         context.Error.WriteLine(audit);
         if (watch.Recovery() is { } recovery)
-            context.Error.WriteLine($"recoveries: {recovery["count"]}, median {(double)recovery["fault_to_step_seconds"]!:F2} s from fault to next step (membership {(double)recovery["agree_seconds"]! * 1000:F0} ms, group {(double)recovery["group_seconds"]! * 1000:F0} ms, state {(double)recovery["state_seconds"]! * 1000:F0} ms)");
+            context.Error.WriteLine($"recoveries: {recovery["count"]}, median {(double)recovery["fault_to_step_seconds"]!:F2} s from fault to next step, {(double)recovery["fault_to_progress_seconds"]!:F2} s to new progress (detect {Milliseconds("detect")}, agree {Milliseconds("agree")}, group {Milliseconds("group")}, plan {Milliseconds("plan")}, move {Milliseconds("move")}, replay {Milliseconds("replay")} ms)");
+        string Milliseconds(string phase) => $"{(double)watch.Recovery()![$"{phase}_seconds"]! * 1000:F1}";
         if (!json) return;
         context.Out.WriteJson(new JsonObject
         {
-            ["event"] = "launched", ["faults"] = watch.Faults, ["audited_steps"] = audit.Steps, ["audited_samples"] = audit.Samples, ["refused_batches"] = audit.Refused, ["wrong_steps"] = new JsonArray([.. audit.Wrong.Select(step => (JsonNode)step)]),
+            ["event"] = "launched", ["faults"] = watch.Faults, ["audited_steps"] = audit.Steps, ["audited_samples"] = audit.Samples, ["lost_samples"] = audit.Lost, ["refused_batches"] = audit.Refused, ["wrong_steps"] = new JsonArray([.. audit.Wrong.Select(step => (JsonNode)step)]),
             ["recovery"] = watch.Recovery(),
         });
         // The contract's last line.

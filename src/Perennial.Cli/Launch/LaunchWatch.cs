@@ -5,22 +5,28 @@ using Perennial.Training;
 namespace Perennial.Cli.Launch;
 
 /// <summary>What a launched run went through: faults and recoveries.</summary>
-internal sealed class LaunchWatch
+/// <param name="restarts">Whether the policy starts all workers again.</param>
+internal sealed class LaunchWatch(bool restarts)
 {
-    private readonly List<double> recoveries = [];
+    private readonly List<double> stepping = [], regained = [];
     private readonly List<Recovered> events = [];
-    private long faultAt;
-    private bool recovering;
+    private long faultAt, behindAt, last, before;
+    private int awaited;
 
     /// <summary>Faults that were made.</summary>
     public int Faults { get; private set; }
+
+    /// <summary>Recoveries that were seen.</summary>
+    public IReadOnlyList<Recovered> Recoveries => events;
 
     /// <summary>A fault was made just now.</summary>
     public void OnFault()
     {
         Faults++;
         // A second fault during a recovery counts from the first; one that hit a newcomer nobody waited for is forgotten.
-        if (!recovering) faultAt = Stopwatch.GetTimestamp();
+        if (awaited > 0) return;
+        (faultAt, before) = (Stopwatch.GetTimestamp(), last);
+        if (behindAt == 0) behindAt = faultAt;
     }
 
     /// <summary>An event of the leader.</summary>
@@ -30,29 +36,54 @@ internal sealed class LaunchWatch
         {
             case Recovered recovered:
                 events.Add(recovered);
-                recovering = true;
+                Stepped();
+                Regained();
                 break;
-            case StepDone when recovering && faultAt != 0:
-                recoveries.Add(Stopwatch.GetElapsedTime(faultAt).TotalSeconds);
-                (recovering, faultAt) = (false, 0);
+            case RunStarted when faultAt != 0:
+                // A leader that takes over tells the last step again: the one after it is new.
+                awaited = restarts ? 1 : 2;
+                break;
+            case StepDone step:
+                last = step.Step;
+                if (awaited > 0 && --awaited == 0) Stepped();
+                if (faultAt == 0 && step.Step > before) Regained();
                 break;
         }
     }
 
-    /// <summary>Median seconds from a fault to the next committed step, and the median phases of recoveries; null without any.</summary>
+    /// <summary>
+    /// Median seconds from a fault to the next committed step, and to the first step that had not been committed before the fault; the median phases of
+    /// recoveries. Null without any.
+    /// </summary>
     public JsonObject? Recovery()
     {
-        if (recoveries.Count == 0) return null;
+        if (stepping.Count == 0) return null;
         return new JsonObject
         {
-            ["count"] = recoveries.Count, ["fault_to_step_seconds"] = Median(recoveries), ["slowest_seconds"] = recoveries.Max(),
-            ["agree_seconds"] = Median(events.Select(e => e.AgreeSeconds)), ["group_seconds"] = Median(events.Select(e => e.GroupSeconds)), ["state_seconds"] = Median(events.Select(e => e.StateSeconds)),
+            ["count"] = stepping.Count, ["fault_to_step_seconds"] = Median(stepping), ["slowest_seconds"] = stepping.Max(), ["fault_to_progress_seconds"] = Median(regained),
+            ["detect_seconds"] = Median(events.Select(e => e.Phases.Detect)), ["agree_seconds"] = Median(events.Select(e => e.Phases.Agree)),
+            ["group_seconds"] = Median(events.Select(e => e.Phases.Group)), ["plan_seconds"] = Median(events.Select(e => e.Phases.Plan)),
+            ["move_seconds"] = Median(events.Select(e => e.Phases.Move)), ["replay_seconds"] = Median(events.Select(e => e.Phases.Replay)),
         };
+    }
+
+    private void Stepped()
+    {
+        if (faultAt == 0) return;
+        stepping.Add(Stopwatch.GetElapsedTime(faultAt).TotalSeconds);
+        (faultAt, awaited) = (0, 0);
+    }
+
+    private void Regained()
+    {
+        if (behindAt == 0 || faultAt != 0) return;
+        regained.Add(Stopwatch.GetElapsedTime(behindAt).TotalSeconds);
+        behindAt = 0;
     }
 
     private static double Median(IEnumerable<double> values)
     {
-        var sorted = values.Order().ToList();
-        return sorted.Count % 2 == 1 ? sorted[sorted.Count / 2] : (sorted[sorted.Count / 2 - 1] + sorted[sorted.Count / 2]) / 2;
+        var sorted = values.Where(double.IsFinite).Order().ToList();
+        return sorted.Count == 0 ? 0 : (sorted[(sorted.Count - 1) / 2] + sorted[sorted.Count / 2]) / 2;
     }
 }

@@ -18,6 +18,9 @@ internal sealed record LauncherOptions
     /// <summary>How long a dead worker's place stays empty; null leaves it empty for good.</summary>
     public TimeSpan? Respawn { get; init; } = TimeSpan.FromSeconds(1);
 
+    /// <summary>Whether the death of one worker ends all: every one is started again.</summary>
+    public bool RestartAll { get; init; }
+
     /// <summary>Workers started in the place of dead ones, in all, before the launcher gives up.</summary>
     public int MostRespawns { get; init; } = 100;
 
@@ -114,6 +117,7 @@ internal sealed class Launcher(LauncherOptions options, Action<string> line, Act
             default:
                 if (completed) return null;
                 say($"{worker} died (exit {worker.ExitCode}); {workers.Count} of {options.Workers} are left");
+                if (options.RestartAll) foreach (var other in workers) other.KillNow();
                 if (options.Respawn is { } after && respawns < options.MostRespawns) empty.Add((worker.Number, clock.ElapsedMilliseconds + (long)after.TotalMilliseconds));
                 else if (workers.Count == 0) return ExitCode.Failed;
                 return null;

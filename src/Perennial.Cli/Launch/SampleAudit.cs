@@ -7,8 +7,9 @@ namespace Perennial.Cli.Launch;
 /// <param name="Steps">Steps whose samples were recorded.</param>
 /// <param name="Samples">Their samples.</param>
 /// <param name="Refused">Batches that the spike policy left out, which is recorded too.</param>
-/// <param name="Wrong">Steps whose samples are not those that the stream holds for them, in order.</param>
-internal sealed record SampleAudit(int Steps, long Samples, int Refused, IReadOnlyList<long> Wrong)
+/// <param name="Lost">Samples that the stream held for a step and nobody learned from: what the policy <c>drop-replica</c> costs.</param>
+/// <param name="Wrong">Steps that took samples which the stream does not hold for them, or one of them twice.</param>
+internal sealed record SampleAudit(int Steps, long Samples, int Refused, long Lost, IReadOnlyList<long> Wrong)
 {
     /// <summary>Compares a run's record with its stream.</summary>
     /// <param name="events">The run's events (<c>metrics.jsonl</c>); where a step was told twice, the last telling counts.</param>
@@ -24,14 +25,20 @@ internal sealed record SampleAudit(int Steps, long Samples, int Refused, IReadOn
             if (!refused.TryGetValue(no.Step, out var list)) refused[no.Step] = list = [];
             list.Add(no.SampleIds);
         }
-        var (wrong, next, left) = (new List<long>(), 0L, 0);
+        var (wrong, next, left, lost) = (new List<long>(), 0L, 0, 0L);
         for (var step = 1L; step <= last; step++)
         {
             for (; refused.TryGetValue(step, out var list) && list.Any(ids => ids.SequenceEqual(batch(next))); left++) next++;
-            if (committed.TryGetValue(step, out var ids) && !ids.SequenceEqual(batch(next))) wrong.Add(step);
+            if (committed.TryGetValue(step, out var ids))
+            {
+                // Which process took which is free; the step's samples as a whole are not.
+                var rest = new List<long>(batch(next));
+                if (!ids.All(rest.Remove)) wrong.Add(step);
+                else lost += rest.Count;
+            }
             next++;
         }
-        return new SampleAudit(committed.Count, committed.Values.Sum(ids => (long)ids.Count), left, wrong);
+        return new SampleAudit(committed.Count, committed.Values.Sum(ids => (long)ids.Count), left, lost, wrong);
     }
 
     /// <summary>The events of a run folder; none where there is no record.</summary>
@@ -48,5 +55,5 @@ internal sealed record SampleAudit(int Steps, long Samples, int Refused, IReadOn
     /// <inheritdoc/>
     public override string ToString() => Wrong.Count > 0
         ? $"audit: {Wrong.Count} of {Steps} steps did not take the samples that the stream holds for them, the first is step {Wrong[0]}; please report this"
-        : $"audit: {Samples:N0} samples of {Steps:N0} steps, none lost, none twice{(Refused > 0 ? $" ({Refused} batches left out by on-spike)" : "")}";
+        : $"audit: {Samples:N0} samples of {Steps:N0} steps, {(Lost == 0 ? "none lost" : $"{Lost:N0} lost (the policy lets them go)")}, none twice{(Refused > 0 ? $" ({Refused} batches left out by on-spike)" : "")}";
 }

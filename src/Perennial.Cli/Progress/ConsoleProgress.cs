@@ -63,6 +63,9 @@ public sealed class ConsoleProgress(IAnsiConsole console, bool live, TimeProvide
             case Notice e:
                 Say(e.Message, e.Level == "warning" ? "warning" : null);
                 break;
+            case Recovered e:
+                Say($"{e.Before} processes, now {e.After}, after step {Human.Whole(e.Step)}: detect {e.Phases.Detect * 1000:F0} ms, agree {e.Phases.Agree * 1000:F0}, group {e.Phases.Group * 1000:F0}, plan {e.Phases.Plan * 1000:F1}, move {e.Phases.Move * 1000:F0}, replay {e.Phases.Replay * 1000:F0} ({e.Reason})", null);
+                break;
             case StepRefused e:
                 Say($"step {Human.Whole(e.Step)} refused: {e.Reason}; {e.Action}", "warning");
                 break;

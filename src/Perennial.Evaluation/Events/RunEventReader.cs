@@ -36,7 +36,7 @@ public static class RunEventReader
         "samples" => new SamplesCommitted(Long(json, "step"), Long(json, "epoch"), [.. ((JsonArray)json["by_rank"]!).Select(ids => (IReadOnlyList<long>)[.. ((JsonArray)ids!).Select(id => (long)id!)])]),
         "recovered" => new Recovered(
             Long(json, "step"), Long(json, "epoch"), (int)Long(json, "before"), (int)Long(json, "after"), (string)json["reason"]!,
-            Number(json, "agree_seconds"), Number(json, "group_seconds"), Number(json, "state_seconds"), (DateTimeOffset)json["at"]!),
+            new RecoveryPhases(Number(json, "detect_seconds"), Number(json, "agree_seconds"), Number(json, "group_seconds"), Number(json, "plan_seconds"), Number(json, "move_seconds"), Number(json, "replay_seconds")), (DateTimeOffset)json["at"]!),
         "sample" => new SampleWritten(Long(json, "step"), (string)json["prompt"]!, (string)json["text"]!),
         "checkpoint" => new CheckpointWritten(Long(json, "step"), (string)json["folder"]!, Long(json, "bytes"), Number(json, "seconds")),
         "mixture" => new MixtureMeasured(Long(json, "step"), [.. ((JsonArray)json["shares"]!).OfType<JsonObject>().Select(share =>

@@ -143,9 +143,12 @@ public sealed class RunEventWriter
         json.WriteNumber("before", e.Before);
         json.WriteNumber("after", e.After);
         json.WriteString("reason", e.Reason);
-        Number(json, "agree_seconds", e.AgreeSeconds);
-        Number(json, "group_seconds", e.GroupSeconds);
-        Number(json, "state_seconds", e.StateSeconds);
+        Number(json, "detect_seconds", e.Phases.Detect);
+        Number(json, "agree_seconds", e.Phases.Agree);
+        Number(json, "group_seconds", e.Phases.Group);
+        Number(json, "plan_seconds", e.Phases.Plan);
+        Number(json, "move_seconds", e.Phases.Move);
+        Number(json, "replay_seconds", e.Phases.Replay);
         json.WriteString("at", e.At);
     }
 

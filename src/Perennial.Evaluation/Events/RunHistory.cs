@@ -14,6 +14,7 @@ public sealed class RunHistory
     private readonly List<EvaluationDone> evaluations = [];
     private readonly List<SampleWritten> samples = [];
     private readonly List<CheckpointWritten> checkpoints = [];
+    private readonly List<Recovered> recoveries = [];
     private readonly List<Notice> notices = [];
     private readonly List<long> resumes = [];
 
@@ -34,6 +35,9 @@ public sealed class RunHistory
 
     /// <summary>Checkpoints made durable.</summary>
     public IReadOnlyList<CheckpointWritten> Checkpoints => checkpoints;
+
+    /// <summary>Recoveries from lost processes, in order.</summary>
+    public IReadOnlyList<Recovered> Recoveries => recoveries;
 
     /// <summary>Lines for people.</summary>
     public IReadOnlyList<Notice> Notices => notices;
@@ -71,6 +75,7 @@ public sealed class RunHistory
             case SampleWritten e: samples.Add(e); break;
             case CheckpointWritten e: checkpoints.Add(e); break;
             case MixtureMeasured e: Mixture = e; break;
+            case Recovered e: recoveries.Add(e); break;
             case Notice e: notices.Add(e); break;
             case RunFinished e: Result = e.Result; break;
         }

@@ -124,6 +124,7 @@ public static class RunCharts
     [
         .. history.Resumes.Select(step => new ChartMark(step, $"resumed after step {Human.Whole(step)}")),
         .. history.Refused.Take(200).Select(e => new ChartMark(e.Step, $"step {Human.Whole(e.Step)} refused: {e.Reason} → {e.Action}", IsTrouble: true)),
+        .. history.Recoveries.Take(200).Select(e => new ChartMark(e.Step, $"after step {Human.Whole(e.Step)}: {e.Before} processes, then {e.After}")),
     ];
 
     private static List<ChartPoint> Points(RunHistory history, Func<StepDone, double> value) =>

@@ -76,6 +76,7 @@ public static class RunReport
                     Text(string.Join(", ", e.SampleIds.Take(8).Select(id => $"{id >> 48}:{id & ((1L << 48) - 1)}")) + (e.SampleIds.Count > 8 ? $" … {e.SampleIds.Count} in all" : "")),
                 }))));
         }
+        if (history.Recoveries.Count > 0) trouble.Append(Section($"Lost processes ({history.Recoveries.Count})", RecoveryTable.Render(history.Recoveries)));
         if (history.Notices.Count > 0)
         {
             trouble.Append(Section("Notices", "<ul class=\"notices\">" + string.Concat(history.Notices.TakeLast(50).Select(notice =>

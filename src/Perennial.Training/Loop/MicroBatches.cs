@@ -26,6 +26,20 @@ public static class MicroBatches
 /// <summary>Rows of a batch.</summary>
 public static class BatchRows
 {
+    /// <summary>Several runs of rows of a batch, in the order given; none is allowed.</summary>
+    public static TokenBatch Take(TokenBatch batch, IReadOnlyList<Range> rows)
+    {
+        ArgumentNullException.ThrowIfNull(rows);
+        if (rows.Count == 0) return Take(batch, 0..0);
+        if (rows.Count == 1) return Take(batch, rows[0]);
+        var parts = rows.Select(range => Take(batch, range)).ToList();
+        return new TokenBatch(parts.Sum(part => part.Rows), parts[0].Time)
+        {
+            Inputs = [.. parts.SelectMany(part => part.Inputs)], Targets = [.. parts.SelectMany(part => part.Targets)],
+            Segments = parts[0].Segments is null ? null : [.. parts.SelectMany(part => part.Segments!)], SampleIds = [.. parts.SelectMany(part => part.SampleIds)],
+        };
+    }
+
     /// <summary>Some rows of a batch; none is allowed.</summary>
     public static TokenBatch Take(TokenBatch batch, Range rows)
     {

@@ -1,8 +1,10 @@
 using System.Diagnostics;
 using Perennial.Core;
 using Perennial.Data;
+using Perennial.Models;
 using Perennial.Optimization;
 using Perennial.Training.Parallel;
+using Perennial.Training.Parallel.Policies;
 using Perennial.Training.Recipes;
 using Perennial.Training.State;
 using static TorchSharp.torch;
@@ -18,6 +20,8 @@ internal sealed class TrainingLoop(RunParts parts, IReplicas replicas, IPractice
     private readonly SpikeOptions spikes = parts.Recipe.Training.OnSpike;
     private readonly int rows = parts.Recipe.Training.MicroBatch ?? MicroBatches.DefaultRows(parts.Recipe.Training.Batch, parts.Config.Context);
     private readonly StateSnapshot? fallback = parts.Recipe.Training.OnSpike.Action == SpikeAction.RollBack ? new StateSnapshot(parts.State) : null;
+
+    private readonly ExactSums? exact = parts.Recipe.Training.Sums == SumChoice.Exact ? new ExactSums(parts.State.Parameters.Values.NumberOfElements, parts.Recipe.Training.Batch) : null;
 
     /// <summary>Seconds spent in steps, and tokens they committed: what tokens a second are taken from.</summary>
     public (double Seconds, long Tokens) Work { get; private set; }
@@ -56,7 +60,9 @@ internal sealed class TrainingLoop(RunParts parts, IReplicas replicas, IPractice
         var batch = parts.Stream.Read(progress.Cursor, parts.Recipe.Training.Batch);
         foreach (var practice in parts.Practices) batch = practice.BeforeBatch(Context, batch);
         var shares = replicas.Shares(batch.Rows);
-        Agreement = replicas.Exchange(ForwardBackward(batch, shares[replicas.Rank]), State.Parameters.Gradients, cancellation.IsCancellationRequested);
+        // Rows that nobody computes are not part of the step.
+        var targets = parts.Objective.Targets(shares.Rows == batch.Rows ? batch : BatchRows.Take(batch, shares.Covered));
+        Agreement = replicas.Exchange(ForwardBackward(batch, shares, Math.Max(1, targets)), cancellation.IsCancellationRequested);
         var loss = Agreement.Loss;
         foreach (var practice in parts.Practices) practice.AfterBackward(Context);
         var norm = GradientNorm.Of(State.Parameters.Gradients);
@@ -74,7 +80,7 @@ internal sealed class TrainingLoop(RunParts parts, IReplicas replicas, IPractice
         {
             Step = progress.Step + 1,
             OptimizerStart = start,
-            Tokens = progress.Tokens + parts.TokensPerStep,
+            Tokens = progress.Tokens + (long)shares.Rows * batch.Time,
             Cursor = progress.Cursor + parts.Recipe.Training.Batch,
             Refusals = 0,
             LastLoss = loss,
@@ -84,9 +90,9 @@ internal sealed class TrainingLoop(RunParts parts, IReplicas replicas, IPractice
         foreach (var practice in parts.Practices) practice.AfterStep(Context);
         RememberPractices();
         var seconds = Stopwatch.GetElapsedTime(clock).TotalSeconds;
-        Work = (Work.Seconds + seconds, Work.Tokens + parts.TokensPerStep);
+        Work = (Work.Seconds + seconds, Work.Tokens + (long)shares.Rows * batch.Time);
         var done = new StepDone(State.Progress.Step, State.Progress.Tokens, loss, norm.Value, rate, seconds, snapshotLag);
-        LastTold = shares.Count == 1 && replicas.Epoch == 0 ? [done] : [done, new SamplesCommitted(done.Step, replicas.Epoch, [.. shares.Select(rows => batch.SampleIds[rows])])];
+        LastTold = replicas.Epoch == 0 ? [done] : [done, new SamplesCommitted(done.Step, replicas.Epoch, [.. shares.ByRank.Select(rows => (IReadOnlyList<long>)[.. rows.SelectMany(range => batch.SampleIds[range])])])];
         foreach (var told in LastTold) tell(told);
         return true;
     }
@@ -99,22 +105,33 @@ internal sealed class TrainingLoop(RunParts parts, IReplicas replicas, IPractice
     public void RememberPractices() => State.Progress = State.Progress with { Practices = [.. parts.Practices.Select(practice => practice.Save())] };
 
     /// <summary>This process's rows; loss and gradient are parts of those of the whole batch.</summary>
-    private double ForwardBackward(TokenBatch batch, Range share)
+    private StepWork ForwardBackward(TokenBatch batch, StepShares shares, double normalizer)
     {
-        var normalizer = (double)Math.Max(1, parts.Objective.Targets(batch));
+        var clock = Stopwatch.GetTimestamp();
         State.Parameters.ClearGradients();
-        var sum = 0.0;
-        var mine = BatchRows.Take(batch, share);
-        foreach (var piece in mine.Rows > 0 ? MicroBatches.Of(mine, rows) : [])
+        exact?.Clear();
+        var (sum, done) = (0.0, 0);
+        foreach (var piece in shares.ByRank[replicas.Rank].SelectMany(range => MicroBatches.Of(BatchRows.Take(batch, range), rows)))
         {
             using var scope = NewDisposeScope();
+            parts.Model.Dropout = parts.Config.Dropout > 0 ? new DropoutKey(parts.Recipe.Seed, State.Progress.Step + 1, Streams(piece, done)) : null;
             var loss = parts.Objective.Loss(parts.Model, piece, normalizer);
             loss.backward();
-            sum += loss.item<float>();
+            var part = loss.item<float>();
+            sum += part;
+            done += piece.Rows;
+            if (exact is null) continue;
+            State.Parameters.CompleteGradients();
+            exact.Add(State.Parameters.Gradients, part);
+            State.Parameters.ClearGradients();
         }
-        State.Parameters.CompleteGradients();
-        return sum;
+        if (exact is null) State.Parameters.CompleteGradients();
+        return new(sum, State.Parameters.Gradients, exact, done, Stopwatch.GetElapsedTime(clock).TotalSeconds);
     }
+
+    /// <summary>What names the random streams of a piece's rows: their samples, or (the control) the rank and its rows, counted from <paramref name="first"/>.</summary>
+    private IReadOnlyList<long> Streams(TokenBatch piece, int first) => parts.Recipe.Training.Streams == StreamChoice.SampleKeyed ? piece.SampleIds
+        : [.. Enumerable.Range(first, piece.Rows).Select(row => (1L << 40) + ((long)replicas.Rank << 20) + row)];
 
     /// <summary>
     /// Whether the state may be saved here. What a roll-back goes back to is not in a checkpoint; where every checkpoint is
@@ -189,6 +206,10 @@ internal sealed class TrainingLoop(RunParts parts, IReplicas replicas, IPractice
         }
     }
 
-    /// <summary>Frees the snapshot.</summary>
-    public void Release() => fallback?.Dispose();
+    /// <summary>Frees what it holds of its own.</summary>
+    public void Release()
+    {
+        fallback?.Dispose();
+        exact?.Dispose();
+    }
 }

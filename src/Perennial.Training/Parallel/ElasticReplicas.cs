@@ -3,6 +3,8 @@ using Perennial.Core;
 using Perennial.Resilience.Groups;
 using Perennial.Resilience.Membership;
 using Perennial.Tensors;
+using Perennial.Training.Parallel.Policies;
+using Perennial.Training.Recipes;
 using Perennial.Training.State;
 using TorchSharp;
 
@@ -23,16 +25,26 @@ internal sealed class ElasticReplicas : IReplicas
     private readonly MembershipSession session;
     private ICommunicator? group;
     private Epoch? epoch;
-    private (double Agree, double Group, double State) phases;
+    private readonly ILossPolicy policy;
+    private readonly Paces? paces;
+    private readonly int unit, microBatch;
+    private (double Agree, double Group, double Plan, double Move) phases;
+    private IReadOnlyList<int> places = [];
+    private long called;
     private bool hasAgreed;
 
     /// <param name="settings">How this process meets the others.</param>
+    /// <param name="recipe">The recipe: policy, balance, blocks.</param>
+    /// <param name="microBatch">Rows computed at one time.</param>
     /// <param name="state">Its state.</param>
     /// <param name="hash">The state's hash.</param>
     /// <param name="restore">Brings back what outlived all processes; asked where nobody survived. True where it replaced the state.</param>
-    public ElasticReplicas(ParallelSettings settings, TrainingState state, Func<string> hash, Func<bool> restore)
+    public ElasticReplicas(ParallelSettings settings, Recipe recipe, int microBatch, TrainingState state, Func<string> hash, Func<bool> restore)
     {
         (this.settings, this.state, this.hash, this.restore) = (settings, state, hash, restore);
+        var isExact = recipe.Training.Sums == SumChoice.Exact;
+        (policy, this.microBatch, unit) = (recipe.Resilience.Policy.Create(), microBatch, isExact ? microBatch : 1);
+        paces = recipe.Resilience.Balance == BalanceChoice.Measured || (isExact && recipe.Resilience.Balance == BalanceChoice.Auto) ? new Paces() : null;
         session = new MembershipSession(settings.Store, new MembershipOptions
         {
             Run = settings.Run, Address = settings.Address, Node = settings.Node, Order = settings.Rank, Expected = settings.WorldSize, Lease = settings.Lease,
@@ -47,14 +59,20 @@ internal sealed class ElasticReplicas : IReplicas
 
     private ICommunicator Present => group ?? throw new InvalidOperationException("no group was formed");
 
-    public IReadOnlyList<Range> Shares(int rows) => ParallelShares.Of(rows, Present.Size);
+    public StepShares Shares(int rows) => policy.Share(new ShareInput(rows, unit, microBatch, settings.WorldSize, places,
+        [.. epoch!.Members.Select(member => paces?.Of(member.Id) ?? 1)]));
 
-    public StepAgreement Exchange(double loss, torch.Tensor gradients, bool stop)
+    public StepAgreement Exchange(StepWork work, bool stop)
     {
-        Present.AllReduce(TensorMemory.Pointer(gradients), gradients.NumberOfElements, ElementType.Float32);
-        double[] small = [loss, stop ? 1 : 0, session.Current?.Number > Epoch ? 1 : 0];
+        called = Stopwatch.GetTimestamp();
+        if (work.Exact is { } exact) Present.AllReduce(exact.Address, exact.Count, ElementType.Int64);
+        else Present.AllReduce(TensorMemory.Pointer(work.Gradients), work.Gradients.NumberOfElements, ElementType.Float32);
+        var small = new double[3 + Present.Size];
+        (small[0], small[1], small[2]) = (work.Loss, stop ? 1 : 0, session.Current?.Number > Epoch ? 1 : 0);
+        small[3 + Rank] = work.Rows > 0 ? work.Seconds / work.Rows : 0;
         Present.AllReduce<double>(small);
-        return new(small[0], small[1] > 0, small[2] > 0);
+        paces?.Add([.. epoch!.Members.Select((member, rank) => (member.Id, small[3 + rank]))]);
+        return new(work.Exact?.Read(work.Gradients) ?? small[0], small[1] > 0, small[2] > 0);
     }
 
     public void Await() => Present.Barrier();
@@ -76,10 +94,13 @@ internal sealed class ElasticReplicas : IReplicas
     /// <exception cref="PerennialException">Exit 1: no group comes about.</exception>
     public (Recovered Event, bool Replaced) Recover(CommunicatorException lost)
     {
-        var before = epoch!;
+        // The call that failed had waited for so long: the loss is at most as long ago.
+        var (before, detected) = (epoch!, called == 0 ? 0 : Stopwatch.GetElapsedTime(called).TotalSeconds);
         Leave();
+        if (policy.Restarts) throw PerennialException.StartAgain($"a process was lost ({lost.Message}): resilience.policy is 'restart', so all start again from the newest checkpoint");
         var replaced = Join(() => session.NextEpoch(before, lost, settings.Patience));
-        var report = new Recovered(state.Progress.Step, Epoch, before.Members.Count, epoch!.Members.Count, $"{lost.Message} ({epoch.Reason})", phases.Agree, phases.Group, phases.State, DateTimeOffset.UtcNow);
+        var report = new Recovered(state.Progress.Step, Epoch, before.Members.Count, epoch!.Members.Count, $"{lost.Message} ({epoch.Reason})",
+            new RecoveryPhases(detected, phases.Agree, phases.Group, phases.Plan, phases.Move, double.NaN), DateTimeOffset.UtcNow);
         return (report, replaced);
     }
 
@@ -105,7 +126,11 @@ internal sealed class ElasticReplicas : IReplicas
                 var replaced = !hasAgreed && rank == 0 && restore();
                 replaced |= StateAgreement.Bring(Present, state, hash);
                 hasAgreed = true;
-                phases = (agreed, formed - agreed, Stopwatch.GetElapsedTime(clock).TotalSeconds - formed);
+                var moved = Stopwatch.GetElapsedTime(clock).TotalSeconds;
+                places = Places(epoch, settings.WorldSize);
+                Shares(1);
+                phases = (agreed, formed - agreed, Stopwatch.GetElapsedTime(clock).TotalSeconds - moved, moved - formed);
+                called = 0;
                 return replaced;
             }
             catch (CommunicatorException lost) when (failures < MostFailures)
@@ -119,6 +144,20 @@ internal sealed class ElasticReplicas : IReplicas
                 throw PerennialException.Failed($"no group of processes comes about: {error.Message}", error);
             }
         }
+    }
+
+    /// <summary>Every member's place among those that the run began with: the one it asks for, where that is free.</summary>
+    private static int[] Places(Epoch epoch, int world)
+    {
+        var taken = new HashSet<int>();
+        var places = epoch.Members.Select(member => member.Order >= 0 && member.Order < world && taken.Add(member.Order) ? member.Order : -1).ToArray();
+        for (var (rank, next) = (0, 0); rank < places.Length; rank++)
+        {
+            if (places[rank] >= 0) continue;
+            while (!taken.Add(next)) next++;
+            places[rank] = next;
+        }
+        return places;
     }
 
     private void Form(Epoch members, int rank)

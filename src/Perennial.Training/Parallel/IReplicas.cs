@@ -1,3 +1,4 @@
+using Perennial.Training.Parallel.Policies;
 using TorchSharp;
 
 namespace Perennial.Training.Parallel;
@@ -8,6 +9,14 @@ namespace Perennial.Training.Parallel;
 /// <param name="Regroup">Whether any of them knows of a newer membership.</param>
 public readonly record struct StepAgreement(double Loss, bool Stop, bool Regroup);
 
+/// <summary>What one process brings to a step.</summary>
+/// <param name="Loss">Its part of the loss; ignored with exact sums.</param>
+/// <param name="Gradients">Flat gradients; with exact sums they are written, not read.</param>
+/// <param name="Exact">Exact sums, where the recipe wants them.</param>
+/// <param name="Rows">Rows it computed.</param>
+/// <param name="Seconds">How long that took.</param>
+internal readonly record struct StepWork(double Loss, torch.Tensor Gradients, ExactSums? Exact, int Rows, double Seconds);
+
 /// <summary>The processes that take every step together, each on its own rows of the batch, each with the whole state.</summary>
 internal interface IReplicas : IDisposable
 {
@@ -17,15 +26,15 @@ internal interface IReplicas : IDisposable
     /// <summary>The membership's number.</summary>
     long Epoch { get; }
 
-    /// <summary>The rows of a step's batch that each process computes, in rank order: contiguous, every row once.</summary>
-    IReadOnlyList<Range> Shares(int rows);
+    /// <summary>The rows of a step's batch that each process computes.</summary>
+    StepShares Shares(int rows);
 
     /// <summary>This process's place among <see cref="Shares"/>.</summary>
     int Rank { get; }
 
     /// <summary>Adds losses and flat gradients up over all processes; everyone ends with the same bits.</summary>
     /// <exception cref="Resilience.Groups.CommunicatorException">A process was lost; gradients hold nothing of use, the state is untouched.</exception>
-    StepAgreement Exchange(double loss, torch.Tensor gradients, bool stop);
+    StepAgreement Exchange(StepWork work, bool stop);
 
     /// <summary>Returns once every process is here.</summary>
     /// <exception cref="Resilience.Groups.CommunicatorException">A process was lost.</exception>
@@ -41,9 +50,9 @@ internal sealed class SoloReplica : IReplicas
 
     public int Rank => 0;
 
-    public IReadOnlyList<Range> Shares(int rows) => [0..rows];
+    public StepShares Shares(int rows) => StepShares.Whole(rows);
 
-    public StepAgreement Exchange(double loss, torch.Tensor gradients, bool stop) => new(loss, stop, false);
+    public StepAgreement Exchange(StepWork work, bool stop) => new(work.Exact?.Read(work.Gradients) ?? work.Loss, stop, false);
 
     public void Await()
     {

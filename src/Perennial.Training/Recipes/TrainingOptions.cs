@@ -16,6 +16,26 @@ public enum PrecisionChoice
     Bfloat16,
 }
 
+/// <summary>How gradients are added up over the rows of a step.</summary>
+public enum SumChoice
+{
+    /// <summary>As floating-point numbers: the last bits depend on who computes which rows.</summary>
+    Fast,
+
+    /// <summary>As multiples of 2⁻⁴⁴ in 64-bit integers: the same bits however micro-batches are spread over processes, at twice the traffic.</summary>
+    Exact,
+}
+
+/// <summary>What dropout's random streams are keyed by.</summary>
+public enum StreamChoice
+{
+    /// <summary>The sample: masks are the same whoever computes it.</summary>
+    SampleKeyed,
+
+    /// <summary>The rank and its row number, as most trainers do: for comparisons only, since masks then change with every change of membership.</summary>
+    RankKeyed,
+}
+
 /// <summary>The recipe's <c>training:</c>.</summary>
 public sealed record TrainingOptions : IValidatedOptions
 {
@@ -41,6 +61,12 @@ public sealed record TrainingOptions : IValidatedOptions
     /// <summary>Whether activations are computed again in backward instead of kept: less memory, about a third more time, the same bits.</summary>
     public bool CheckpointActivations { get; init; }
 
+    /// <summary>How gradients are added up; <c>exact</c> needs a micro-batch, the block of rows that stays together.</summary>
+    public SumChoice Sums { get; init; } = SumChoice.Fast;
+
+    /// <summary>What dropout's random streams are keyed by; <c>rank-keyed</c> is for comparisons only.</summary>
+    public StreamChoice Streams { get; init; } = StreamChoice.SampleKeyed;
+
     /// <summary>Threads for tensor work; the number of processors by default. Part of what fixes the bits.</summary>
     [Range(1, 1024)]
     public int? Threads { get; init; }
@@ -55,6 +81,7 @@ public sealed record TrainingOptions : IValidatedOptions
     public IEnumerable<(string Key, string Problem)> Problems()
     {
         if (Tokens is not null && Steps is not null) yield return ("steps", "and 'tokens' say the same thing; give one of them");
+        if (Sums == SumChoice.Exact && MicroBatch is null) yield return ("sums", "need 'micro-batch' to be exact: the block of rows whose gradient is one number of the sum");
         if (MicroBatch > Batch) yield return ("micro-batch", $"must be at most batch ({Batch})");
     }
 }

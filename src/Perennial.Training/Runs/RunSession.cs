@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Perennial.Core;
 using Perennial.Core.Recipes;
 using Perennial.Optimization;
@@ -34,12 +35,14 @@ internal sealed class RunSession : IDisposable
     private double ceiling;
     private readonly List<RunEvent> early = [];
     private RunResult? told;
+    private readonly List<Recovered> recoveries = [];
+    private long replayed;
 
     public RunSession(RunParts parts, RunFolder folder, TrainingRunOptions options, Action<RunEvent> observers, CancellationToken cancellation)
     {
         (this.parts, this.folder, this.options, this.observers, this.cancellation) = (parts, folder, options, observers, cancellation);
         memory = options.Memory is { } kept ? new MemorySnapshots(kept, parts.State, line => Tell(new Notice("warning", line))) : null;
-        replicas = options.Parallel is { } settings ? new ElasticReplicas(settings, parts.State, parts.HashState, RestoreFromMemory) : new SoloReplica();
+        replicas = options.Parallel is { } settings ? new ElasticReplicas(settings, parts.Recipe, parts.Recipe.Training.MicroBatch ?? MicroBatches.DefaultRows(parts.Recipe.Training.Batch, parts.Config.Context), parts.State, parts.HashState, RestoreFromMemory) : new SoloReplica();
         service = new HeldOutService(parts, Tell);
         loop = new TrainingLoop(parts, replicas, service, Tell, () => memory?.WaitCopied(), cancellation);
     }
@@ -74,7 +77,9 @@ internal sealed class RunSession : IDisposable
                 // A step that broke half-way may have changed what practices remember.
                 else loop.RestorePractices();
                 Lead();
-                Tell(recovered);
+                // Told together with how long the step took that is done again.
+                recoveries.Add(recovered);
+                replayed = Stopwatch.GetTimestamp();
             }
         }
     }
@@ -160,6 +165,7 @@ internal sealed class RunSession : IDisposable
             // Several processes stop together, at the end of a step; one may stop before it.
             if ((replicas is SoloReplica && cancellation.IsCancellationRequested) || Progress.Step >= options.StopAtStep) return false;
             TakeStep();
+            TellRecoveries();
             if (writer?.Poll() is { } finished) Tell(finished);
             var step = Progress.Step;
             if (IsLeading && step % snapshotEvery == 0) memory?.Offer();
@@ -182,6 +188,13 @@ internal sealed class RunSession : IDisposable
         return true;
     }
 
+    private void TellRecoveries()
+    {
+        for (var i = 0; i < recoveries.Count; i++)
+            Tell(i < recoveries.Count - 1 ? recoveries[i] : recoveries[i] with { Phases = recoveries[i].Phases with { Replay = Stopwatch.GetElapsedTime(replayed).TotalSeconds } });
+        recoveries.Clear();
+    }
+
     private void TakeStep()
     {
         try
@@ -200,7 +213,7 @@ internal sealed class RunSession : IDisposable
     {
         if (((ElasticReplicas)replicas).Regroup()) StateReplaced();
         Lead();
-        Tell(new Notice("info", $"membership {replicas.Epoch}: {replicas.Shares(parts.Recipe.Training.Batch).Count} processes from step {Progress.Step + 1} on"));
+        Tell(new Notice("info", $"membership {replicas.Epoch}: {replicas.Shares(parts.Recipe.Training.Batch).ByRank.Count} processes from step {Progress.Step + 1} on"));
     }
 
     private RunResult Finish(bool completed)

@@ -1,0 +1,99 @@
+using System.Diagnostics;
+using System.Text.Json.Nodes;
+using Perennial.Core;
+using Perennial.Training;
+
+namespace Perennial.Cli.Launch;
+
+/// <summary>
+/// A launched run's recoveries as <c>perennial simulate</c> reads them to calibrate its policies: <c>recoveries.json</c> of the run folder (see docs/simulate.md).
+/// </summary>
+/// <param name="name">Name of the run.</param>
+/// <param name="policy">Its policy.</param>
+/// <param name="workers">Its processes.</param>
+internal sealed class RecoveryLog(string name, string policy, int workers)
+{
+    /// <summary>The file's name.</summary>
+    public const string FileName = "recoveries.json";
+
+    private const double Forgotten = 10;
+    private readonly Stopwatch clock = new();
+    private readonly List<JsonObject> events = [];
+    private readonly List<double> steps = [];
+    private (double At, IReadOnlyList<int> Workers, double LastStepAt, long Step)? fault;
+    private double lastStepAt, startedAt;
+    private long last, first = -1, reached;
+
+    private double Now => clock.Elapsed.TotalSeconds;
+
+    /// <summary>Workers were hit just now.</summary>
+    public void OnFault(IReadOnlyList<int> victims)
+    {
+        // One that led to no recovery (a newcomer was hit, or all at once) is not waited for.
+        if (fault is null || Now - fault.Value.At > Forgotten) fault = (Now, victims, lastStepAt, last);
+    }
+
+    /// <summary>An event of the leader.</summary>
+    public void OnEvent(RunEvent happened)
+    {
+        switch (happened)
+        {
+            case RunStarted e:
+                if (first < 0) first = reached = e.StartStep;
+                startedAt = Now;
+                break;
+            case StepDone e:
+                if (!clock.IsRunning) clock.Start();
+                // A step that was committed before the fault and told after it.
+                if (fault is { } hit && startedAt > hit.At && policy == "restart" && e.Step <= hit.Step + 1) Restarted(hit, e);
+                else if (fault is null) steps.Add(e.Seconds);
+                (last, lastStepAt, reached) = (e.Step, Now, Math.Max(reached, e.Step));
+                break;
+            case Recovered e when fault is { } struck:
+                Elastic(struck, e);
+                break;
+        }
+    }
+
+    /// <summary>Writes the file; nothing where there was no recovery.</summary>
+    public void Write(string folder)
+    {
+        if (events.Count == 0) return;
+        var run = new JsonObject
+        {
+            ["name"] = name, ["policy"] = policy, ["paths"] = workers, ["stages"] = 1, ["spares"] = 0, ["seconds"] = Math.Round(lastStepAt, 4), ["steps"] = reached - Math.Max(0, first),
+            ["step-seconds"] = Math.Round(StepSeconds, 5), ["events"] = new JsonArray([.. events]),
+        };
+        AtomicFile.WriteText(Path.Combine(folder, FileName), new JsonObject { ["runs"] = new JsonArray(run) }.ToJsonString(new() { WriteIndented = true }) + "\n");
+    }
+
+    private double StepSeconds => steps.Count == 0 ? 0.001 : steps.Order().ElementAt(steps.Count / 2);
+
+    private void Elastic((double At, IReadOnlyList<int> Workers, double LastStepAt, long Step) hit, Recovered e)
+    {
+        var phases = e.Phases;
+        var rest = phases.Agree + phases.Group + phases.Plan + phases.Move + Finite(phases.Replay);
+        var again = Math.Clamp(hit.At - hit.LastStepAt, 0, StepSeconds);
+        // The launcher knows when the fault was: what is not the later phases is detection.
+        Add(hit, Math.Max(0, Now - hit.At - rest), phases.Agree, phases.Group, phases.Plan, phases.Move, Math.Max(0, Finite(phases.Replay) - StepSeconds), again);
+    }
+
+    private void Restarted((double At, IReadOnlyList<int> Workers, double LastStepAt, long Step) hit, StepDone e)
+    {
+        var again = Math.Max(0, hit.Step - e.Step + 1) * StepSeconds + Math.Clamp(hit.At - hit.LastStepAt, 0, StepSeconds);
+        Add(hit, 0, 0, startedAt - hit.At, 0, 0, Math.Max(0, Now - startedAt - StepSeconds), again);
+    }
+
+    private void Add((double At, IReadOnlyList<int> Workers, double LastStepAt, long Step) hit, double detect, double agree, double group, double plan, double move, double replay, double again)
+    {
+        events.Add(new JsonObject
+        {
+            ["at"] = Math.Round(hit.At, 4), ["ranks"] = new JsonArray([.. hit.Workers.Select(worker => (JsonNode)worker)]), ["software"] = true,
+            ["detect"] = Math.Round(detect, 5), ["agree"] = Math.Round(agree, 5), ["group"] = Math.Round(group, 5), ["plan"] = Math.Round(plan, 6),
+            ["move"] = Math.Round(move, 5), ["replay"] = Math.Round(replay, 5), ["again"] = Math.Round(again, 5),
+        });
+        fault = null;
+    }
+
+    private static double Finite(double value) => double.IsFinite(value) ? value : 0;
+}

@@ -1,0 +1,79 @@
+using Perennial.Cli.Launch;
+using Perennial.Core.Recipes;
+using Perennial.Resilience.Simulation;
+using Perennial.Training;
+
+namespace Perennial.Cli.Tests;
+
+public class LaunchTests
+{
+    private static IReadOnlyList<long> Batch(long number) => [.. Enumerable.Range(0, 4).Select(i => number * 4 + i)];
+
+    private static IEnumerable<RunEvent> Step(long step, params IReadOnlyList<long>[] byRank) => [new StepDone(step, step * 4, 1, 1, 1, 0.01, 0), new SamplesCommitted(step, 1, byRank)];
+
+    [Fact]
+    public void Any_order_of_a_steps_own_samples_is_right()
+    {
+        var audit = SampleAudit.Of([.. Step(1, [0, 1], [2, 3]), .. Step(2, [4, 7], [5, 6])], Batch);
+        Assert.Equal((2, 8, 0L), (audit.Steps, (int)audit.Samples, audit.Lost));
+        Assert.Empty(audit.Wrong);
+        Assert.Contains("none lost, none twice", audit.ToString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Missing_samples_are_lost_and_foreign_or_double_ones_are_wrong()
+    {
+        var audit = SampleAudit.Of([.. Step(1, [0, 1]), .. Step(2, [4, 4], [5, 6]), .. Step(3, [8, 9], [10, 12])], Batch);
+        Assert.Equal(2, audit.Lost);
+        Assert.Equal([2, 3], audit.Wrong);
+        Assert.Contains("2 of 3 steps did not take", audit.ToString(), StringComparison.Ordinal);
+        Assert.Contains("2 lost", SampleAudit.Of(Step(1, [0, 1]), Batch).ToString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Recoveries_are_written_as_simulate_reads_them()
+    {
+        var folder = Directory.CreateTempSubdirectory("perennial-recoveries-").FullName;
+        try
+        {
+            var log = new RecoveryLog("a", "elastic", 3);
+            for (var step = 1; step <= 5; step++) log.OnEvent(new StepDone(step, 0, 1, 1, 1, 0.25, 0));
+            log.OnFault([2]);
+            log.OnEvent(new StepDone(6, 0, 1, 1, 1, 0.25, 0));
+            log.OnEvent(new Recovered(5, 2, 3, 2, "lost", new RecoveryPhases(0.1, 0.2, 0.03, 0.001, 0.02, 0.4), DateTimeOffset.UnixEpoch));
+            log.Write(folder);
+            var run = Assert.Single(MeasuredRecoveries.Load(Path.Combine(folder, RecoveryLog.FileName), ComponentRegistry.Scan([typeof(IRecoveryPolicy).Assembly])).Runs);
+            Assert.Equal(("a", "elastic", 3, 6, 0.25), (run.Name, run.Policy, run.Paths, run.Steps, run.StepSeconds));
+            var recovery = Assert.Single(run.Events);
+            Assert.Equal([2], recovery.Ranks);
+            Assert.Equal((0.2, 0.03, 0.001, 0.02, 0.15), (recovery.Agree, recovery.Group, recovery.Plan, recovery.Move, recovery.Replay));
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    [Fact]
+    public void A_recovery_ends_with_new_progress_under_every_policy()
+    {
+        var elastic = new LaunchWatch(restarts: false);
+        foreach (var told in Step(1, Batch(0))) elastic.OnEvent(told);
+        elastic.OnFault();
+        Assert.Null(elastic.Recovery());
+        elastic.OnEvent(new Recovered(1, 2, 3, 2, "lost", new RecoveryPhases(0, 0, 0, 0, 0, 0), DateTimeOffset.UnixEpoch));
+        Assert.Equal(1, (int)elastic.Recovery()!["count"]!);
+
+        var restart = new LaunchWatch(restarts: true);
+        for (var step = 1; step <= 5; step++) restart.OnEvent(new StepDone(step, 0, 1, 1, 1, 1, 0));
+        restart.OnFault();
+        restart.OnEvent(new RunStarted("run", "", 1, 10, 1, 3, 1, 0, []));
+        restart.OnEvent(new StepDone(4, 0, 1, 1, 1, 1, 0));
+        var stepping = (double)restart.Recovery()!["fault_to_step_seconds"]!;
+        Assert.Equal(0, (double)restart.Recovery()!["fault_to_progress_seconds"]!);
+        restart.OnEvent(new StepDone(5, 0, 1, 1, 1, 1, 0));
+        Assert.Equal(0, (double)restart.Recovery()!["fault_to_progress_seconds"]!);
+        restart.OnEvent(new StepDone(6, 0, 1, 1, 1, 1, 0));
+        Assert.True((double)restart.Recovery()!["fault_to_progress_seconds"]! >= stepping);
+    }
+}

@@ -4,11 +4,13 @@ using Perennial.Cli.Hosting;
 
 namespace Perennial.Cli.Commands;
 
-/// <summary><c>perennial bench train|optimizers|parity|collectives</c>.</summary>
+/// <summary><c>perennial bench train|optimizers|layers|gemm|parity|collectives</c>.</summary>
 internal static class BenchCommand
 {
     public static Command Create(CommandContext context) => new("bench", "Measure speed side by side with the machine's own ceilings.")
     {
-        BenchTrainCommand.Create(context), BenchOptimizersCommand.Create(context), BenchParityCommand.Create(context), BenchCollectivesCommand.Create(context),
+        BenchTrainCommand.Create(context), BenchOptimizersCommand.Create(context),
+        BenchLayersCommand.Create(context), BenchGemmCommand.Create(context),
+        BenchParityCommand.Create(context), BenchCollectivesCommand.Create(context),
     };
 }

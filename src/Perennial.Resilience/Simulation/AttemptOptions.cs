@@ -34,13 +34,21 @@ public sealed record AttemptOptions
     [Range(0.0, double.MaxValue)]
     public double AbortSeconds { get; init; } = 12;
 
-    /// <summary>The closed forms.</summary>
-    public AttemptResult Result()
+    /// <summary>Makespans drawn one by one beside the closed forms, with exponential times; 0 for none.</summary>
+    [Range(0, 100_000_000)]
+    public int Sequences { get; init; } = 200_000;
+
+    /// <summary>The closed forms, and what drawn makespans say.</summary>
+    /// <param name="seed">Seed of the draws.</param>
+    public AttemptResult Result(ulong seed)
     {
         var model = new MakespanModel(Success, SuccessSeconds, FailureSeconds, OverheadSeconds);
         var detector = new Detector(Recall, FalseAbort, AbortSeconds);
         return new(model.WithoutDetector, model.WithDetector(detector), Math.Sqrt(model.VarianceWithoutDetector), Math.Sqrt(model.VarianceWithDetector(detector)),
-            model.BreakEvenRecall(FalseAbort, AbortSeconds, AbortSeconds), model.Pays(detector));
+            model.BreakEvenRecall(FalseAbort, AbortSeconds, AbortSeconds), model.Pays(detector), Drawn(new Detector(0, 0, 0)), Drawn(detector));
+
+        double? Drawn(Detector used) => Sequences == 0 ? null : MakespanSampler.Draw(
+            model with { SuccessTime = new(SuccessSeconds, DurationLaw.Exponential), FailureTime = new(FailureSeconds, DurationLaw.Exponential) }, used, Sequences, seed).Average(one => one.Time);
     }
 }
 
@@ -51,4 +59,6 @@ public sealed record AttemptOptions
 /// <param name="DeviationWith">Standard deviation with it.</param>
 /// <param name="BreakEvenRecall">The least recall that pays; null when none does.</param>
 /// <param name="Adopt">Whether aborting pays.</param>
-public sealed record AttemptResult(double Without, double With, double DeviationWithout, double DeviationWith, double? BreakEvenRecall, bool Adopt);
+/// <param name="DrawnWithout">Mean of drawn makespans without the detector; null when none were drawn.</param>
+/// <param name="DrawnWith">The same with it.</param>
+public sealed record AttemptResult(double Without, double With, double DeviationWithout, double DeviationWith, double? BreakEvenRecall, bool Adopt, double? DrawnWithout, double? DrawnWith);

@@ -10,12 +10,18 @@ public static class SimulationRecipe
     /// <param name="path">The YAML file.</param>
     /// <param name="components">Where policies are found; <see cref="ComponentRegistry.ScanHouse"/> for all.</param>
     /// <exception cref="PerennialException">Exit 2, with file, line, column and key.</exception>
-    public static SimulationOptions Load(string path, ComponentRegistry components)
+    public static SimulationOptions Load(string path, ComponentRegistry components) => Load(path, components, null).Options;
+
+    /// <summary>Loads a recipe and calibrates it.</summary>
+    /// <param name="path">The YAML file.</param>
+    /// <param name="components">Where policies are found.</param>
+    /// <param name="recorded">Measured recoveries in the place of those that the recipe names; null for the recipe's own.</param>
+    /// <returns>The calibrated options, and what they were calibrated by; null for nothing.</returns>
+    /// <exception cref="PerennialException">Exit 2, with file, line, column and key.</exception>
+    public static (SimulationOptions Options, MeasuredRecoveries? Measured) Load(string path, ComponentRegistry components, MeasuredRecoveries? recorded)
     {
-        var node = RecipeDocument.Load(path);
-        var options = new RecipeBinder(components).Bind<SimulationOptions>(node);
-        if (options.Calibration is not { } file) return options;
-        var measured = MeasuredRecoveries.Load(Path.Combine(Path.GetDirectoryName(Path.GetFullPath(path))!, file), components);
-        return RecoveryCalibration.Apply(options, measured);
+        var options = new RecipeBinder(components).Bind<SimulationOptions>(RecipeDocument.Load(path));
+        var measured = recorded ?? (options.Calibration is { } file ? MeasuredRecoveries.Load(Path.Combine(Path.GetDirectoryName(Path.GetFullPath(path))!, file), components) : null);
+        return (measured is null ? options : RecoveryCalibration.Apply(options, measured), measured);
     }
 }

@@ -32,11 +32,29 @@ public static class SimulationText
         }
         if (report.Attempts is { } attempts)
         {
-            text.Append(text.Length > 0 ? "\n" : "").Append(CultureInfo.InvariantCulture, $"time to the first success\n  without detector {attempts.Without,10:0.00} s  (deviation {attempts.DeviationWithout:0.00})\n  with detector    {attempts.With,10:0.00} s  (deviation {attempts.DeviationWith:0.00})\n");
+            text.Append(text.Length > 0 ? "\n" : "").Append(CultureInfo.InvariantCulture, $"time to the first success\n  without detector {attempts.Without,10:0.00} s  (deviation {attempts.DeviationWithout:0.00}{Drawn(attempts.DrawnWithout, attempts.Without)})\n  with detector    {attempts.With,10:0.00} s  (deviation {attempts.DeviationWith:0.00}{Drawn(attempts.DrawnWith, attempts.With)})\n");
             text.Append("  break-even recall ").Append(attempts.BreakEvenRecall is { } recall ? recall.ToString("0.000", CultureInfo.InvariantCulture) : "none").Append(attempts.Adopt ? ": adopt\n" : ": decline\n");
         }
         return text.ToString();
     }
+
+    /// <summary>Predicted against measured runs, with a line break at the end; empty without any.</summary>
+    public static string Of(IReadOnlyList<ValidatedRun> validated)
+    {
+        ArgumentNullException.ThrowIfNull(validated);
+        if (validated.Count == 0) return "";
+        var text = new StringBuilder("\nmeasured runs played again (phase times from the other runs of the policy)\n  run                        policy        recovery s: measured predicted   error   steps: measured predicted   error\n");
+        foreach (var run in validated)
+            text.Append(CultureInfo.InvariantCulture, $"  {run.Name,-26} {run.Policy,-13} {run.MeasuredRecovery,20:0.000} {run.PredictedRecovery,9:0.000} {100 * run.RecoveryError,6:0.0}% {run.MeasuredSteps,17} {run.PredictedSteps,9} {100 * run.StepError,6:0.0}%{(run.Independent ? "" : "  (its own times)")}\n");
+        foreach (var policy in validated.GroupBy(run => run.Policy))
+        {
+            var (measured, predicted) = (policy.Average(run => run.MeasuredRecovery), policy.Average(run => run.PredictedRecovery));
+            text.Append(CultureInfo.InvariantCulture, $"  mean of {policy.Count()} runs{"",-13} {policy.Key,-13} {measured,20:0.000} {predicted,9:0.000} {100 * Math.Abs(predicted / measured - 1),6:0.0}% {policy.Sum(run => run.MeasuredSteps),17} {policy.Sum(run => run.PredictedSteps),9} {100.0 * Math.Abs(policy.Sum(run => run.PredictedSteps) / (double)policy.Sum(run => run.MeasuredSteps) - 1),6:0.0}%\n");
+        }
+        return text.ToString();
+    }
+
+    private static string Drawn(double? drawn, double formula) => drawn is not { } mean ? "" : string.Create(CultureInfo.InvariantCulture, $"; drawn {mean:0.00}, {100 * Math.Abs(mean / formula - 1):0.00} % off");
 
     private static string Scaled(double value)
     {

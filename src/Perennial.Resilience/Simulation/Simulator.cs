@@ -20,7 +20,7 @@ public static class Simulator
             outcomes[i] = Simulate(options, Setup(options, job.Policy, job.Accelerators), job.Accelerators, i % options.Repetitions);
         });
         var points = jobs.Select((job, i) => Point(options, job.Kind, job.Accelerators, Setup(options, job.Policy, job.Accelerators), outcomes.AsSpan(i * options.Repetitions, options.Repetitions).ToArray()));
-        return new(options.Name, options.Seed, options.Days, options.Repetitions, [.. points], LossCases.Run(options), options.Attempts?.Result());
+        return new(options.Name, options.Seed, options.Days, options.Repetitions, [.. points], LossCases.Run(options), options.Attempts?.Result(options.Seed));
     }
 
     internal static JobSetup Setup(SimulationOptions options, IRecoveryPolicy policy, long accelerators)

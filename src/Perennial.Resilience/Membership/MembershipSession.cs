@@ -33,7 +33,7 @@ public sealed class MembershipSession : IDisposable
             lock (gate) Monitor.PulseAll(gate);
         };
         Keys = new MembershipKeys(options.Run);
-        subscription = store.Subscribe(Keys.News, _ => news.Set());
+        subscription = store.Subscribe(Keys.News, _ => Wake());
         agent.Join();
         threads =
         [
@@ -130,6 +130,18 @@ public sealed class MembershipSession : IDisposable
         }
         news.Dispose();
         stop.Dispose();
+    }
+
+    private void Wake()
+    {
+        try
+        {
+            news.Set();
+        }
+        catch (ObjectDisposedException)
+        {
+            // A message that was on its way when this process left.
+        }
     }
 
     private void Loop(Action step, Action pause)

@@ -70,7 +70,7 @@ internal static class LaunchCommand
         var console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(context.Error) });
         using var progress = new ConsoleProgress(console, live: !json && ConsoleProgress.IsLive(console));
         var (watch, gate, last) = (new LaunchWatch(options.RestartAll), new Lock(), (RunResult?)null);
-        var log = new RecoveryLog(recipe.Name, recipe.Resilience.Policy.Kind, options.Workers);
+        var log = new RecoveryLog($"{recipe.Name}, {recipe.Resilience.Policy.Kind}, seed {recipe.Seed}", recipe.Resilience.Policy.Kind, options.Workers);
         Launcher? launcher = null;
         void Line(string line)
         {

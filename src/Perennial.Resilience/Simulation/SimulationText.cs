@@ -43,13 +43,13 @@ public static class SimulationText
     {
         ArgumentNullException.ThrowIfNull(validated);
         if (validated.Count == 0) return "";
-        var text = new StringBuilder("\nmeasured runs played again (phase times from the other runs of the policy)\n  run                        policy        recovery s: measured predicted   error   steps: measured predicted   error\n");
+        var text = new StringBuilder("\nmeasured runs played again (phase times from the other runs of the policy)\n  run                                  policy        recovery s: measured predicted   error   steps: measured predicted   error\n");
         foreach (var run in validated)
-            text.Append(CultureInfo.InvariantCulture, $"  {run.Name,-26} {run.Policy,-13} {run.MeasuredRecovery,20:0.000} {run.PredictedRecovery,9:0.000} {100 * run.RecoveryError,6:0.0}% {run.MeasuredSteps,17} {run.PredictedSteps,9} {100 * run.StepError,6:0.0}%{(run.Independent ? "" : "  (its own times)")}\n");
+            text.Append(CultureInfo.InvariantCulture, $"  {run.Name,-36} {run.Policy,-13} {run.MeasuredRecovery,20:0.000} {run.PredictedRecovery,9:0.000} {100 * run.RecoveryError,6:0.0}% {run.MeasuredSteps,17} {run.PredictedSteps,9} {100 * run.StepError,6:0.0}%{(run.Independent ? "" : "  (its own times)")}\n");
         foreach (var policy in validated.GroupBy(run => run.Policy))
         {
             var (measured, predicted) = (policy.Average(run => run.MeasuredRecovery), policy.Average(run => run.PredictedRecovery));
-            text.Append(CultureInfo.InvariantCulture, $"  mean of {policy.Count()} runs{"",-13} {policy.Key,-13} {measured,20:0.000} {predicted,9:0.000} {100 * Math.Abs(predicted / measured - 1),6:0.0}% {policy.Sum(run => run.MeasuredSteps),17} {policy.Sum(run => run.PredictedSteps),9} {100.0 * Math.Abs(policy.Sum(run => run.PredictedSteps) / (double)policy.Sum(run => run.MeasuredSteps) - 1),6:0.0}%\n");
+            text.Append(CultureInfo.InvariantCulture, $"  mean of {policy.Count()} runs{"",-23} {policy.Key,-13} {measured,20:0.000} {predicted,9:0.000} {100 * Math.Abs(predicted / measured - 1),6:0.0}% {policy.Sum(run => run.MeasuredSteps),17} {policy.Sum(run => run.PredictedSteps),9} {100.0 * Math.Abs(policy.Sum(run => run.PredictedSteps) / (double)policy.Sum(run => run.MeasuredSteps) - 1),6:0.0}%\n");
         }
         return text.ToString();
     }

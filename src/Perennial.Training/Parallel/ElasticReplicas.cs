@@ -27,7 +27,7 @@ internal sealed class ElasticReplicas : IReplicas
     private Epoch? epoch;
     private readonly ILossPolicy policy;
     private readonly Paces? paces;
-    private readonly int unit, microBatch;
+    private readonly int unit, microBatch, batch;
     private (double Agree, double Group, double Plan, double Move) phases;
     private IReadOnlyList<int> places = [];
     private long called;
@@ -43,7 +43,7 @@ internal sealed class ElasticReplicas : IReplicas
     {
         (this.settings, this.state, this.hash, this.restore) = (settings, state, hash, restore);
         var isExact = recipe.Training.Sums == SumChoice.Exact;
-        (policy, this.microBatch, unit) = (recipe.Resilience.Policy.Create(), microBatch, isExact ? microBatch : 1);
+        (policy, batch, this.microBatch, unit) = (recipe.Resilience.Policy.Create(), recipe.Training.Batch, microBatch, isExact ? microBatch : 1);
         paces = recipe.Resilience.Balance == BalanceChoice.Measured || (isExact && recipe.Resilience.Balance == BalanceChoice.Auto) ? new Paces() : null;
         session = new MembershipSession(settings.Store, new MembershipOptions
         {
@@ -128,7 +128,7 @@ internal sealed class ElasticReplicas : IReplicas
                 hasAgreed = true;
                 var moved = Stopwatch.GetElapsedTime(clock).TotalSeconds;
                 places = Places(epoch, settings.WorldSize);
-                Shares(1);
+                _ = Shares(batch);
                 phases = (agreed, formed - agreed, Stopwatch.GetElapsedTime(clock).TotalSeconds - moved, moved - formed);
                 called = 0;
                 return replaced;

@@ -15,6 +15,10 @@ public sealed record LayoutMatrixOptions
         "data=1", "data=2", "data=4,zero=1", "data=3,zero=1", "tensor=2", "tensor=4", "pipeline=2", "pipeline=4", "data=2,tensor=2", "data=2,pipeline=2", "tensor=2,pipeline=2,zero=0", "data=2,tensor=2,pipeline=2,zero=1",
     ];
 
+    /// <summary>Width of the decoder: 64 for many pairs, 512 for a state large enough that what is read beside the needed bytes says something.</summary>
+    [Range(64, 4096)]
+    public int Width { get; init; } = 64;
+
     /// <summary>Steps before a state is saved.</summary>
     [Range(1, 10_000)]
     public int Steps { get; init; } = 5;
@@ -34,14 +38,14 @@ public sealed class LayoutMatrix(LayoutMatrixOptions options) : IExperiment
         var worlds = new List<LocalWorld>();
         try
         {
-            worlds.AddRange(options.Shapes.Select(shape => LayoutWorlds.Make(shape, context.Seed)));
+            worlds.AddRange(options.Shapes.Select(shape => LayoutWorlds.Make(shape, context.Seed, options.Width)));
             var (unequal, pairs, worst, read, needed) = (0, 0, 0.0, 0L, 0L);
             for (var source = 0; source < worlds.Count; source++)
             {
                 context.Cancellation.ThrowIfCancellationRequested();
                 // Others have been loaded into it: it begins anew.
                 worlds[source].Dispose();
-                worlds[source] = LayoutWorlds.Make(options.Shapes[source], context.Seed);
+                worlds[source] = LayoutWorlds.Make(options.Shapes[source], context.Seed, options.Width);
                 LayoutWorlds.Train(worlds[source], context.Seed, 1, options.Steps);
                 var (saved, again) = (Path.Combine(context.Folder, "saved"), Path.Combine(context.Folder, "again"));
                 var manifest = LayoutWorlds.Save(worlds[source], saved, options.Steps);

@@ -15,16 +15,18 @@ internal static class LayoutWorlds
 {
     private const int Rows = 8, Time = 32;
 
+    private const int Vocabulary = 131;
+
     /// <summary>Grouped-query heads, an inner width that four ranks cut unevenly, a vocabulary that wants padding, a tied head.</summary>
-    private static readonly DecoderConfig Config = new()
+    private static DecoderConfig Config(int width) => new()
     {
-        Family = ModelFamily.Llama, Vocabulary = 131, Context = Time, Width = 64, Layers = 4, Heads = 4, KeyValueHeads = 2, HeadWidth = 16, Intermediate = 176, TiedHead = true,
+        Family = ModelFamily.Llama, Vocabulary = Vocabulary, Context = Time, Width = width, Layers = 4, Heads = 4, KeyValueHeads = 2, HeadWidth = width / 4, Intermediate = width * 11 / 4, TiedHead = true,
     };
 
     /// <summary>A world of a shape, with weights of a seed.</summary>
-    public static LocalWorld Make(string shape, ulong seed)
+    public static LocalWorld Make(string shape, ulong seed, int width = 64)
     {
-        var world = new LocalWorld(Config, ParallelShape.Parse(shape), parameters => new AdamW(new AdamWOptions { Rate = 3e-3 }, parameters));
+        var world = new LocalWorld(Config(width), ParallelShape.Parse(shape), parameters => new AdamW(new AdamWOptions { Rate = 3e-3 }, parameters));
         world.Initialize(seed);
         return world;
     }
@@ -36,11 +38,11 @@ internal static class LayoutWorlds
         var (inputs, targets) = (new long[Rows * Time], new long[Rows * Time]);
         for (var row = 0; row < Rows; row++)
         {
-            var token = random.Below(Config.Vocabulary);
+            var token = random.Below(Vocabulary);
             for (var i = 0; i < Time; i++)
             {
                 inputs[row * Time + i] = token;
-                token = random.Uniform() < 0.2 ? random.Below(Config.Vocabulary) : (token * 7 + 3) % Config.Vocabulary;
+                token = random.Uniform() < 0.2 ? random.Below(Vocabulary) : (token * 7 + 3) % Vocabulary;
                 targets[row * Time + i] = token;
             }
         }

@@ -32,13 +32,16 @@ public sealed class FlatParameters : IDisposable
     private readonly Dictionary<string, int> positions;
 
     /// <summary>Makes zeroed buffers for a layout.</summary>
-    public FlatParameters(FlatLayout layout) : this(layout, HugePages.Zeros(layout.Length), HugePages.Zeros(layout.Length))
+    /// <param name="layout">The index.</param>
+    /// <param name="sharing">Which gradients share memory; null where each has its own.</param>
+    public FlatParameters(FlatLayout layout, GradientSharing? sharing = null)
+        : this(layout, HugePages.Zeros(layout.Length), HugePages.Zeros(sharing?.Length ?? layout.Length), sharing)
     {
     }
 
-    private FlatParameters(FlatLayout layout, Tensor values, Tensor gradients)
+    private FlatParameters(FlatLayout layout, Tensor values, Tensor gradients, GradientSharing? sharing = null)
     {
-        (Layout, Values, Gradients) = (layout, values, gradients);
+        (Layout, Values, Gradients, Sharing) = (layout, values, gradients, sharing);
         stale = new bool[layout.Entries.Count];
         leaves = new Tensor?[layout.Entries.Count];
         positions = layout.Entries.Select((entry, index) => (entry.Name, index)).ToDictionary(pair => pair.Name, pair => pair.index, StringComparer.Ordinal);
@@ -65,20 +68,61 @@ public sealed class FlatParameters : IDisposable
     /// <summary>Float32 master weights, <c>[length]</c>.</summary>
     public Tensor Values { get; }
 
-    /// <summary>Float32 gradients, <c>[length]</c>; the sum over the step's micro-batches.</summary>
+    /// <summary>Float32 gradients, <c>[length]</c>; the sum over the step's micro-batches. With <see cref="Sharing"/> only the memory that they take turns in.</summary>
     public Tensor Gradients { get; }
+
+    /// <summary>Which gradients share memory, so that the whole gradient never exists; null where each has its own.</summary>
+    public GradientSharing? Sharing { get; }
+
+    /// <summary>Told which entries' gradients have just become whole. Under <see cref="Sharing"/> they must be used up before the call returns.</summary>
+    public Action<IReadOnlyList<FlatEntry>>? GradientsWritten { get; set; }
+
+    /// <summary>Whether something was written of an entry's gradient since <see cref="ClearGradients"/>.</summary>
+    public bool HasGradient(string name) => !stale[positions[name]];
+
+    /// <summary>A hand-written backward says that some entries got all of their gradient.</summary>
+    public void Written(params ReadOnlySpan<string> names)
+    {
+        if (GradientsWritten is not { } told || names.Length == 0) return;
+        var entries = new FlatEntry[names.Length];
+        for (var i = 0; i < names.Length; i++) entries[i] = Layout[names[i]];
+        told(entries);
+    }
 
     /// <summary>A view of one parameter in its own shape; dispose it, the buffer stays.</summary>
     public Tensor Value(string name) => View(Values, Layout[name]);
 
     /// <summary>A view of one parameter's gradient in its own shape; dispose it, the buffer stays.</summary>
-    public Tensor Gradient(string name) => View(Gradients, Layout[name]);
+    public Tensor Gradient(string name)
+    {
+        var entry = Layout[name];
+        return View(Gradients, Sharing is null ? entry : entry with { Offset = GradientOffset(entry) });
+    }
 
     /// <summary>Where an entry's gradient begins in <see cref="Gradients"/>.</summary>
     public long GradientOffset(FlatEntry entry)
     {
         ArgumentNullException.ThrowIfNull(entry);
-        return entry.Offset;
+        return Sharing is null ? entry.Offset : Sharing.Offsets[entry.Name];
+    }
+
+    /// <summary>Adjacent entries' gradients as one tensor, as <see cref="Join(Tensor, ReadOnlySpan{string})"/> does for any buffer.</summary>
+    /// <exception cref="ArgumentException">The gradients are not neighbours, or their inner dimensions differ.</exception>
+    public Tensor JoinGradients(params ReadOnlySpan<string> names)
+    {
+        if (Sharing is null) return Join(Gradients, names);
+        var first = Layout[names[0]];
+        long rows = 0, length = 0;
+        foreach (var name in names)
+        {
+            var entry = Layout[name];
+            if (GradientOffset(entry) != GradientOffset(first) + length || !entry.Shape.Skip(1).SequenceEqual(first.Shape.Skip(1)))
+                throw new ArgumentException($"the gradient of '{name}' does not follow that of '{first.Name}' with the same inner shape");
+            rows += entry.Shape[0];
+            length += entry.Length;
+        }
+        using var slice = Gradients.narrow(0, GradientOffset(first), length);
+        return slice.view([rows, .. first.Shape.Skip(1)]);
     }
 
     /// <summary>Begins a step: every gradient counts as zero, and no memory is touched.</summary>
@@ -120,11 +164,15 @@ public sealed class FlatParameters : IDisposable
         return leaf;
     }
 
-    /// <summary>Ends the step's accumulation: entries that nobody wrote become zero.</summary>
+    /// <summary>Ends the step's accumulation: entries that nobody wrote become zero (and, under <see cref="Sharing"/>, are told of one by one).</summary>
     public void CompleteGradients()
     {
         for (var position = 0; position < stale.Length; position++)
-            if (stale[position]) Zero(position);
+        {
+            if (!stale[position]) continue;
+            Zero(position);
+            if (Sharing is not null) GradientsWritten?.Invoke([Layout.Entries[position]]);
+        }
     }
 
     /// <summary>Adjacent entries of <paramref name="buffer"/> as one tensor: rows add up, the other dimensions are shared. Dispose it, the buffer stays.</summary>
@@ -154,7 +202,7 @@ public sealed class FlatParameters : IDisposable
     private void Zero(int position)
     {
         using var _ = no_grad();
-        using var gradient = View(Gradients, Layout.Entries[position]);
+        using var gradient = Gradient(Layout.Entries[position].Name);
         gradient.zero_();
         stale[position] = false;
     }

@@ -12,6 +12,7 @@ public class ParameterizedStepTests
         "lora" => new LoraParameterization(new LoraOptions { Rank = 4 }).Form,
         "low-rank" => new LowRankParameterization(new LowRankTrainingOptions { Rank = 16, Alpha = 32 }).Form,
         "sltrain" => new SltrainParameterization(new SltrainOptions { Rank = 4, Density = 0.1 }).Form,
+        "outlier-safe" => new OutlierSafeParameterization(new OutlierSafeOptions()).Form,
         _ => new SparseParameterization(new SparseOptions { Sparsity = 0.5 }).Form,
     };
 
@@ -20,6 +21,8 @@ public class ParameterizedStepTests
     [InlineData("low-rank", ModelFamily.Gpt2, Precision.Float32, null, 2e-5)]
     [InlineData("sltrain", ModelFamily.Qwen2, Precision.Float32, null, 2e-5)]
     [InlineData("sparse", ModelFamily.Llama, Precision.Float32, null, 2e-5)]
+    [InlineData("outlier-safe", ModelFamily.Qwen2, Precision.Float32, null, 2e-5)]
+    [InlineData("outlier-safe", ModelFamily.Llama, Precision.Bfloat16, true, 0.05)]
     [InlineData("lora", ModelFamily.Llama, Precision.Bfloat16, false, 0.05)]
     [InlineData("lora", ModelFamily.Llama, Precision.Bfloat16, true, 0.05)]
     [InlineData("sltrain", ModelFamily.Llama, Precision.Bfloat16, false, 0.05)]

@@ -12,10 +12,10 @@ using Perennial.Training.Checkpoints;
 
 namespace Perennial.Cli.Commands;
 
-/// <summary><c>perennial checkpoint inspect|verify|diff|average|convert</c>.</summary>
+/// <summary><c>perennial checkpoint inspect|verify|diff|average|convert|quantize</c>.</summary>
 internal static class CheckpointCommand
 {
-    public static Command Create(CommandContext context) => new("checkpoint", "Look at, verify, compare, average and convert checkpoints.") { Inspect(context), Verify(context), Diff(context), Average(context), CheckpointConvert.Create(context) };
+    public static Command Create(CommandContext context) => new("checkpoint", "Look at, verify, compare, average, convert and quantize checkpoints.") { Inspect(context), Verify(context), Diff(context), Average(context), CheckpointConvert.Create(context), CheckpointQuantize.Create(context) };
 
     private static Command Inspect(CommandContext context)
     {

@@ -42,7 +42,9 @@ public sealed class Decoder : ILanguageModel
         if (!shard.IsWhole && !DecoderGraph<Float32Storage>.Fits(shard.Local))
             throw PerennialException.Usage($"parallel: a part of this model (width {config.Width}, {shard.Intermediate} of {config.Intermediate} inner columns, head width {config.HeadWidth}{(config.ExactGelu ? ", exact GELU" : "")}) does not fit the kernels: width and inner columns must be multiples of 8, head widths of 16, GELU in its tanh form; use data parallelism alone");
         names = new DecoderNames(config);
-        Parameters = new FlatParameters(map?.Layout ?? DecoderLayout.Of(shard));
+        if (Execution.SharedGradients && (map is not null || !shard.IsWhole || !DecoderGraph<Float32Storage>.Fits(config)))
+            throw PerennialException.Usage("training.per-layer: needs a whole model whose matrices are parameters themselves and whose sizes fit the kernels (width and inner width multiples of 8, head width of 16, GELU in its tanh form)");
+        Parameters = new FlatParameters(map?.Layout ?? DecoderLayout.Of(shard), Execution.SharedGradients ? DecoderLayout.SharedGradients(config) : null);
         anchor = zeros(1, requires_grad: true).DetachFromDisposeScope();
         var checkpoint = Execution.CheckpointActivations;
         if (!DecoderGraph<Float32Storage>.Fits(config))

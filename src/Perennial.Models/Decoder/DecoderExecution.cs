@@ -7,6 +7,12 @@ public sealed record DecoderExecution
     public bool CheckpointActivations { get; init; }
 
     /// <summary>
+    /// Whether gradients share memory: that of every layer is used up (<see cref="Tensors.FlatParameters.GradientsWritten"/>) before the next one's is
+    /// written, so that the whole gradient never exists.
+    /// </summary>
+    public bool SharedGradients { get; init; }
+
+    /// <summary>
     /// Whether bfloat16 precision uses the processor's bfloat16 products (true) or float32 products of rounded operands
     /// (false); null decides by the processor. Results differ in rounding.
     /// </summary>

@@ -38,6 +38,12 @@ internal sealed class KeptForBackward
     public Activation? Last { get; set; }
 
     public Activation? LastStatistics { get; set; }
+
+    /// <summary>What went into the head's projection; null without one.</summary>
+    public Activation? Normed { get; set; }
+
+    /// <summary>Embeddings as they went into their projection; null without one.</summary>
+    public Activation? Projected { get; set; }
 }
 
 /// <summary>The whole decoder, forward and backward written out.</summary>
@@ -52,6 +58,7 @@ internal sealed unsafe class DecoderGraph<T> : IDecoderGraph
     private readonly DecoderNames names;
     private readonly DecoderBlock<T>[] blocks;
     private readonly NormLayer<T>? finalNorm;
+    private readonly LinearLayer<T>? embeddingProjection, headProjection;
     private readonly ActivationPool pool;
     private readonly Tensor? cosines, sines, positionIds;
     private readonly Tensor? frozen;
@@ -73,6 +80,11 @@ internal sealed unsafe class DecoderGraph<T> : IDecoderGraph
         else
             (cosines, sines) = Detached(RotaryTable.Make(config.Context, config.HeadWidth, config.RopeTheta));
         blocks = [.. Enumerable.Range(shard.FirstLayer, shard.EndLayer - shard.FirstLayer).Select(layer => new DecoderBlock<T>(config, parameters, Linear, layer, pool, cosines, sines, shard.Peers))];
+        if (map?.Form.EmbeddingProjection == true)
+        {
+            embeddingProjection = new LinearLayer<T>(parameters, ComputeWeights, [WeightMap.EmbeddingProjection], [], inputFirst: false);
+            headProjection = new LinearLayer<T>(parameters, ComputeWeights, [WeightMap.HeadProjection], [], inputFirst: false);
+        }
         if (shard.HoldsHead) finalNorm = new NormLayer<T>(parameters, names.FinalNorm, config.NormEpsilon);
         ParametersChanged();
 
@@ -102,7 +114,7 @@ internal sealed unsafe class DecoderGraph<T> : IDecoderGraph
         var stream = new Pending(pool.Exact(tokens, width), null, null);
         if (input is null)
         {
-            Embed(shape, ids, stream.Stream);
+            Embed(shape, ids, stream.Stream, kept);
             shape.Dropout?.Forward<Float32Storage>(DropoutMask.Embedding, tokens, stream.Stream.Floats, null);
         }
         else stream.Stream.Tensor.copy_(input.Stream);
@@ -124,7 +136,15 @@ internal sealed unsafe class DecoderGraph<T> : IDecoderGraph
         if (finalNorm is null) return Leave(stream, kept is null || checkpoint);
         var hidden = empty(shape.Attention.Batch, shape.Attention.Time, width, dtype: T.Size == 2 ? ScalarType.BFloat16 : ScalarType.Float32);
         var (last, statistics) = (pool.Exact(tokens, width), pool.Exact(tokens, 2));
-        finalNorm.Forward(stream.Stream, stream.Added, stream.Bias, last, Memory(hidden), statistics);
+        var normed = headProjection is null ? null : pool.Compute(tokens, width);
+        finalNorm.Forward(stream.Stream, stream.Added, stream.Bias, last, normed is null ? Memory(hidden) : normed.Memory, statistics);
+        if (normed is not null)
+        {
+            using var rows = hidden.view(tokens, width);
+            headProjection!.Forward(normed, new Activation(rows, (nint)Memory(hidden)));
+            if (kept is null) pool.Return(normed);
+            else kept.Normed = normed;
+        }
         pool.Return(stream.Added);
         if (kept is null || checkpoint) pool.Return(stream.Stream);
         if (kept is not null)
@@ -146,6 +166,7 @@ internal sealed unsafe class DecoderGraph<T> : IDecoderGraph
         var operand = T.Rounds ? pool.Compute(tokens, width) : dx;
         using (var dense = gradient.contiguous())
             if (finalNorm is null) Enter(dense, dx, operand);
+            else if (headProjection is not null) LeaveHead(dense, kept, dx, operand, tokens);
             else finalNorm.Backward(Memory(dense), kept.Last!, kept.LastStatistics!, dx, replace: true, operand, pool);
         pool.Return(kept.Last);
         pool.Return(kept.LastStatistics);
@@ -159,6 +180,7 @@ internal sealed unsafe class DecoderGraph<T> : IDecoderGraph
         else
         {
             shape.Dropout?.Backward<Float32Storage>(DropoutMask.Embedding, tokens, dx.Floats, dx.Floats);
+            if (embeddingProjection is not null) LeaveEmbedding(kept.Projected!, dx, operand, tokens);
             AddBack(names.Embedding, kept.Ids!, shard.FirstRow, shard.Rows, dx, tokens);
             if (positionIds is not null)
                 using (var rows = positionIds.narrow(0, 0, shape.Attention.Time).expand(shape.Attention.Batch, -1).contiguous())
@@ -174,6 +196,8 @@ internal sealed unsafe class DecoderGraph<T> : IDecoderGraph
     {
         foreach (var block in blocks) block.Dispose();
         finalNorm?.Dispose();
+        embeddingProjection?.Dispose();
+        headProjection?.Dispose();
         pool.Dispose();
         cosines?.Dispose();
         sines?.Dispose();
@@ -195,12 +219,45 @@ internal sealed unsafe class DecoderGraph<T> : IDecoderGraph
     }
 
     /// <summary>Embeddings of the tokens; each process has some rows, positions are the first one's.</summary>
-    private void Embed(SequenceShape shape, Tensor ids, Activation stream)
+    private void Embed(SequenceShape shape, Tensor ids, Activation stream, KeptForBackward? kept)
     {
         using var embedding = parameters.Value(names.Embedding);
         using var positions = positionIds is null || shard.Peers.Rank > 0 ? null : parameters.Value(names.Positions);
         EmbeddingRows.Look(shape.Tokens, shape.Attention.Time, config.Width, (long*)TensorMemory.Address<long>(ids), shard.FirstRow, shard.Rows, Floats(embedding), Floats(positions), stream.Floats);
         shard.Peers.Sum(stream.Tensor);
+        if (embeddingProjection is null) return;
+        var (operand, projected) = (pool.Compute(shape.Tokens, config.Width), pool.Compute(shape.Tokens, config.Width));
+        operand.Tensor.copy_(stream.Tensor);
+        embeddingProjection.Forward(operand, projected);
+        stream.Tensor.copy_(projected.Tensor);
+        pool.Return(projected);
+        if (kept is null) pool.Return(operand);
+        else kept.Projected = operand;
+    }
+
+    /// <summary>Backward through the head's projection and the last norm.</summary>
+    private void LeaveHead(Tensor gradient, KeptForBackward kept, Activation dx, Activation operand, long tokens)
+    {
+        using var rows = gradient.view(tokens, config.Width);
+        var (given, dh) = (new Activation(rows, (nint)Memory(gradient)), pool.Compute(tokens, config.Width));
+        headProjection!.BackwardInput(given, dh);
+        headProjection.BackwardWeight(kept.Normed!, given);
+        finalNorm!.Backward(dh.Memory, kept.Last!, kept.LastStatistics!, dx, replace: true, operand, pool);
+        pool.Return(dh);
+        pool.Return(kept.Normed);
+    }
+
+    /// <summary>Backward through the embedding's projection: <paramref name="dx"/> becomes the gradient of the rows that were looked up.</summary>
+    private void LeaveEmbedding(Activation rows, Activation dx, Activation operand, long tokens)
+    {
+        var before = pool.Compute(tokens, config.Width);
+        // Dropout may have changed dx since it was last an operand.
+        if (T.Rounds) Bfloat16.Copy<T>(dx.Tensor, operand.Tensor);
+        embeddingProjection!.BackwardInput(operand, before);
+        embeddingProjection.BackwardWeight(rows, operand);
+        dx.Tensor.copy_(before.Tensor);
+        pool.Return(before);
+        pool.Return(rows);
     }
 
     /// <summary>The stream as the next stage takes it over: its last addition made, in the order in which a norm makes it.</summary>
@@ -228,6 +285,7 @@ internal sealed unsafe class DecoderGraph<T> : IDecoderGraph
         using var target = parameters.Gradient(name);
         if (parameters.GradientScale(name) == 0) target.zero_();
         EmbeddingRows.AddBack(tokens, config.Width, (long*)TensorMemory.Address<long>(ids), firstRow, rows, dx.Floats, Floats(target));
+        parameters.Written(name);
     }
 
     private static float* Floats(Tensor? tensor) => tensor is null ? null : (float*)TensorMemory.Address<float>(tensor);

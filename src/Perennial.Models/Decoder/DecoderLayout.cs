@@ -37,6 +37,38 @@ public static class DecoderLayout
         };
     }
 
+    /// <summary>
+    /// Gradients that take turns: the tables in one stretch (the head's is used up before the embedding's is written), what one product of a
+    /// block gives (q, k, v; gate, up; …) in a second, vectors, which are small, each in a place of its own. Elements: the largest table + the
+    /// largest group of matrices + all vectors.
+    /// </summary>
+    public static GradientSharing SharedGradients(DecoderConfig config)
+    {
+        var layout = Of(config);
+        var offsets = new Dictionary<string, long>(StringComparer.Ordinal);
+        var tables = layout.Entries.Where(entry => entry.Kind == EntryKind.Table).Max(entry => entry.Length);
+        var (place, group, largest) = (0L, "", 0L);
+        foreach (var entry in layout.Entries.Where(entry => entry.Kind == EntryKind.Matrix))
+        {
+            // Neighbours that one product writes follow each other; every other matrix begins at the start again.
+            var mine = Group(entry.Name);
+            if (mine != group) place = 0;
+            group = mine;
+            offsets.Add(entry.Name, tables + place);
+            place += entry.Length;
+            largest = Math.Max(largest, place);
+        }
+        var next = tables + largest;
+        foreach (var entry in layout.Entries.Where(entry => entry.Kind != EntryKind.Matrix))
+        {
+            offsets.Add(entry.Name, entry.Kind == EntryKind.Table ? 0 : next);
+            if (entry.Kind == EntryKind.Vector) next += entry.Length;
+        }
+        return new GradientSharing(offsets, next);
+
+        static string Group(string name) => name.Replace("k_proj", "q_proj", StringComparison.Ordinal).Replace("v_proj", "q_proj", StringComparison.Ordinal).Replace("up_proj", "gate_proj", StringComparison.Ordinal);
+    }
+
     private static IEnumerable<(string Name, long[] Shape)> Matrices(DecoderShard shard)
     {
         var config = shard.Local;

@@ -21,7 +21,7 @@ internal sealed unsafe class LinearBias<T> : IDisposable
         if (this.names.Length == 0) return;
         using var scope = NewDisposeScope();
         bias = parameters.Join(parameters.Values, this.names).DetachFromDisposeScope();
-        gradient = parameters.Join(parameters.Gradients, this.names).DetachFromDisposeScope();
+        gradient = parameters.JoinGradients(this.names).DetachFromDisposeScope();
     }
 
     /// <summary>float32 <c>[out]</c>; null when there is none.</summary>
@@ -32,6 +32,7 @@ internal sealed unsafe class LinearBias<T> : IDisposable
     {
         if (gradient is null) return;
         ColumnSum<T>.Add(dy.Tensor.shape[0], (int)dy.Tensor.shape[1], dy.Memory, (float*)TensorMemory.Address<float>(gradient), parameters.GradientScale(names));
+        parameters.Written(names);
     }
 
     public void Dispose()

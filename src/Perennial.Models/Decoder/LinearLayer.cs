@@ -30,7 +30,7 @@ internal sealed unsafe class LinearLayer<T> : ILinear<T>
         own = parameters.Join(compute, weights).DetachFromDisposeScope();
         var turned = own.t().DetachFromDisposeScope();
         (forward, backward) = inputFirst ? (own, turned) : (turned, own);
-        gradient = parameters.Join(parameters.Gradients, weights).DetachFromDisposeScope();
+        gradient = parameters.JoinGradients(weights).DetachFromDisposeScope();
     }
 
     /// <inheritdoc/>
@@ -57,6 +57,7 @@ internal sealed unsafe class LinearLayer<T> : ILinear<T>
             gradient.copy_(mm(left, right));
         else
             gradient.add_(mm(left, right));
+        parameters.Written(weights);
         bias.Backward(dy);
     }
 

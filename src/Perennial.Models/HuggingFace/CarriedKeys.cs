@@ -11,7 +11,7 @@ internal static class CarriedKeys
     // What the export states itself, or what would be untrue of the exported files.
     private static readonly HashSet<string> Own = new(StringComparer.Ordinal)
     {
-        "model_type", "vocab_size", "initializer_range", "tie_word_embeddings", "torch_dtype", "dtype", "transformers_version", "_name_or_path",
+        "model_type", "vocab_size", "initializer_range", "tie_word_embeddings", "torch_dtype", "dtype", "transformers_version", "_name_or_path", "quantization_config",
         "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "head_dim", "max_position_embeddings",
         "rms_norm_eps", "rope_theta", "rope_parameters", "rope_scaling", "hidden_act",
         "n_embd", "n_inner", "n_layer", "n_head", "n_positions", "n_ctx", "layer_norm_epsilon", "activation_function",

@@ -11,7 +11,7 @@ internal static class ConfigParser
     public static DecoderConfig Parse(JsonObject json, string path)
     {
         var reader = new ConfigReader(json, path);
-        if (reader["quantization_config"] is not null) throw reader.Refuse("'quantization_config' is not supported; give unquantized weights");
+        _ = Quantization.QuantizationScheme.Parse(json, path);
         var config = reader.Text("model_type") switch
         {
             "gpt2" => Gpt2(reader),

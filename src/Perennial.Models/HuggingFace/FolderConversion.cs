@@ -35,6 +35,7 @@ public static class FolderConversion
         ArgumentNullException.ThrowIfNull(options);
         if (Directory.Exists(target) && Directory.EnumerateFileSystemEntries(target).Any()) throw PerennialException.Usage($"{target}: exists already; choose another --out");
         WeightFiles.Check(source, ConfigJson.Read(source));
+        if (options.Type is not null && Quantization.QuantizationScheme.Read(source) is not null) return ConvertQuantized(source, target, options);
         var temporary = Path.TrimEndingDirectorySeparator(Path.GetFullPath(target)) + AtomicFile.TemporarySuffix;
         if (Directory.Exists(temporary)) Directory.Delete(temporary, recursive: true);
         Directory.CreateDirectory(temporary);
@@ -50,6 +51,21 @@ public static class FolderConversion
         {
             Directory.Delete(temporary, recursive: true);
             throw;
+        }
+    }
+
+    /// <summary>Integers become the float32 numbers that they mean, and those are converted.</summary>
+    private static IReadOnlyList<string> ConvertQuantized(string source, string target, ConversionOptions options)
+    {
+        var between = Path.TrimEndingDirectorySeparator(Path.GetFullPath(target)) + "-dequantized" + AtomicFile.TemporarySuffix;
+        try
+        {
+            Quantization.FolderQuantization.Dequantize(source, between);
+            return Convert(between, target, options);
+        }
+        finally
+        {
+            if (Directory.Exists(between)) Directory.Delete(between, recursive: true);
         }
     }
 
@@ -90,15 +106,17 @@ public static class FolderConversion
     {
         var shards = new List<List<SafetensorsTensor>> { new() };
         var bytes = 0L;
-        foreach (var tensor in tensors)
+        // The parts of a quantized matrix stay together.
+        foreach (var group in tensors.GroupBy(tensor => Quantization.PackedMatrix.PlainName(tensor.Name) ?? tensor.Name, StringComparer.Ordinal))
         {
-            if (bytes + tensor.ByteLength > limit && shards[^1].Count > 0)
+            var size = group.Sum(tensor => tensor.ByteLength);
+            if (bytes + size > limit && shards[^1].Count > 0)
             {
                 shards.Add([]);
                 bytes = 0;
             }
-            shards[^1].Add(tensor);
-            bytes += tensor.ByteLength;
+            shards[^1].AddRange(group);
+            bytes += size;
         }
         return shards;
     }

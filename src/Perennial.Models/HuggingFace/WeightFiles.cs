@@ -1,5 +1,6 @@
 using Perennial.Core;
 using Perennial.Core.Safetensors;
+using Perennial.Models.Quantization;
 using Perennial.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -63,11 +64,19 @@ public static class WeightFiles
         using var _ = no_grad();
         var filled = new HashSet<string>(StringComparer.Ordinal);
         var sources = WeightSources.Of(folder);
+        var scheme = QuantizationScheme.Read(folder);
         foreach (var path in sources)
         {
             using var file = SafetensorsFile.Open(path);
             foreach (var entry in file.Entries)
             {
+                if (scheme is not null && PackedMatrix.PlainName(entry.Name) is { } plain)
+                {
+                    // Scales and shapes are read with the integers they belong to.
+                    if (PackedMatrix.IsPacked(entry.Name)) filled.Add(ReadPacked(file, plain, scheme, config, layout, values));
+                    else if (file.Header.Find(plain + "_packed") is null) throw PerennialException.Damaged($"{path}: '{entry.Name}' stands without '{plain}_packed'");
+                    continue;
+                }
                 if (Canonical(entry.Name, config, layout) is not { } name)
                 {
                     if (IsBuffer(entry.Name, config) || IsRepeatedHead(entry.Name, config)) continue;
@@ -93,16 +102,26 @@ public static class WeightFiles
     {
         ArgumentNullException.ThrowIfNull(config);
         var (tensors, elements) = (0L, 0L);
+        var scheme = QuantizationScheme.Read(folder);
         foreach (var path in WeightSources.Of(folder))
         {
             using var file = SafetensorsFile.Open(path);
             tensors += file.Entries.Count;
-            elements += file.Entries.Sum(entry => entry.Count);
+            elements += file.Entries.Sum(entry => scheme is not null && PackedMatrix.IsPacked(entry.Name) ? entry.Count * scheme.Packed : entry.Count);
         }
         // Every block has at least two norms: do not lay out a million blocks for a file with ten tensors.
         if (config.Layers > tensors) throw PerennialException.Damaged($"{folder}: config.json names {config.Layers} layers, but the weights lack them: they have {tensors} tensors");
         var needed = DecoderLayout.Of(config).Length;
         if (needed > elements) throw PerennialException.Damaged($"{folder}: a tensor has shape or is missing other than config.json says: the model needs {needed} numbers, the weights lack {needed - elements} of them");
+    }
+
+    private static string ReadPacked(SafetensorsFile file, string plain, QuantizationScheme scheme, DecoderConfig config, FlatLayout layout, Tensor values)
+    {
+        if (Canonical(plain, config, layout) is not { } name) throw PerennialException.Damaged($"{file.Path}: tensor '{plain}_packed' has no place in this {config.Family} model");
+        if (layout[name].Kind != EntryKind.Matrix) throw PerennialException.Damaged($"{file.Path}: '{plain}' is no matrix of a block, so it cannot be quantized");
+        using var view = FlatParameters.View(values, layout[name]);
+        PackedMatrix.Read(file, plain, view, config.Family == ModelFamily.Gpt2, scheme);
+        return name;
     }
 
     private static void CheckEntry(string path, SafetensorsEntry entry, FlatEntry target)

@@ -70,6 +70,7 @@ public sealed class IncrementalDecoder : IDisposable
         if (Length + tokens.Count > config.Context) throw new ArgumentException($"{Length + tokens.Count} tokens are more than the context of {config.Context}", nameof(tokens));
         if (tokens.Any(token => token < 0 || token >= config.Vocabulary)) throw new ArgumentException($"a token id is outside the vocabulary of {config.Vocabulary}", nameof(tokens));
         var x = parameters.Value(names.Embedding).index_select(0, tensor(tokens.Select(token => (long)token).ToArray()));
+        if (map?.Form.EmbeddingProjection == true) x = nn.functional.linear(x, parameters.Value(WeightMap.EmbeddingProjection));
         if (config.Family == ModelFamily.Gpt2) x = x + parameters.Value(names.Positions).narrow(0, Length, tokens.Count);
         for (var layer = 0; layer < config.Layers; layer++)
         {
@@ -77,7 +78,8 @@ public sealed class IncrementalDecoder : IDisposable
             x = x + FeedForward(Norm(x, names.FeedForwardNorm(layer)), layer);
         }
         Length += tokens.Count;
-        return Norm(x, names.FinalNorm);
+        var normed = Norm(x, names.FinalNorm);
+        return map?.Form.EmbeddingProjection == true ? nn.functional.linear(normed, parameters.Value(WeightMap.HeadProjection)) : normed;
     }
 
     private Tensor Attention(Tensor x, int layer)

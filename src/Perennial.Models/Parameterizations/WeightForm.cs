@@ -25,11 +25,20 @@ public sealed record WeightForm
     /// <summary>Which matrices have this form; the others are plain.</summary>
     public IReadOnlyList<WeightTarget> Targets { get; init; } = [WeightTarget.Attention, WeightTarget.Mlp];
 
+    /// <summary>Whether an RMSNorm's weights are one number (single-scale RMSNorm, Park et al. 2025, arXiv 2506.19697): y = γ·x / √(mean(x²) + ε).</summary>
+    public bool ScalarNorms { get; init; }
+
+    /// <summary>
+    /// Whether a matrix stands after the embedding and one before the head (Park et al. 2025): x₀ = P_in·E[token], logits = H·(P_out·norm(x)).
+    /// The plain weights are E·P_inᵀ and H·P_out.
+    /// </summary>
+    public bool EmbeddingProjection { get; init; }
+
     /// <summary>What happens every so many steps; null for nothing.</summary>
     public RestartOptions? Restarts { get; init; }
 
     /// <summary>Whether the matrices are parameters themselves.</summary>
-    public bool IsPlain => !Frozen && LowRank is null && Sparse is null;
+    public bool IsPlain => !Frozen && LowRank is null && Sparse is null && !ScalarNorms && !EmbeddingProjection;
 }
 
 /// <summary>A low-rank part (α/r)·B·A.</summary>

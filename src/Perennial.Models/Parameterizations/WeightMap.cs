@@ -13,25 +13,34 @@ public sealed class WeightMap : IDisposable
     /// <summary>Name of the slot that holds the frozen parts.</summary>
     public const string FrozenSlot = "frozen-weights";
 
+    /// <summary>P_in, <c>[width, width]</c>, where there is one.</summary>
+    public const string EmbeddingProjection = "model.embed_tokens.projection.weight";
+
+    /// <summary>P_out, <c>[width, width]</c>, where there is one.</summary>
+    public const string HeadProjection = "lm_head.projection.weight";
+
     private readonly Dictionary<string, WeightMatrix> matrices = new(StringComparer.Ordinal);
 
     /// <summary>Lays the parameters out and draws the places of sparse parts; frozen parts are zero.</summary>
     /// <param name="config">The decoder.</param>
     /// <param name="form">The form of its matrices; not plain.</param>
     /// <param name="seed">The run's seed, key of the places unless the form names another.</param>
-    /// <exception cref="Core.PerennialException">Exit 2: a sparse part without values.</exception>
+    /// <exception cref="Core.PerennialException">Exit 2: a sparse part without values, or a form that this family cannot have.</exception>
     public WeightMap(DecoderConfig config, WeightForm form, ulong seed)
     {
         ArgumentNullException.ThrowIfNull(config);
         ArgumentNullException.ThrowIfNull(form);
         (Config, Form) = (config, form);
+        if (form.ScalarNorms && config.Family == ModelFamily.Gpt2) throw Core.PerennialException.Usage("parameterization: single-scale norms are RMSNorms, which gpt2 does not have; take model: llama or qwen2");
+        if (form.EmbeddingProjection && config.TiedHead) throw Core.PerennialException.Usage("parameterization: an embedding projection makes embedding and head two tensors; set model.tied-head to false");
         PlainLayout = DecoderLayout.Of(config);
         var groups = Groups(config, form).ToDictionary(group => group[0], StringComparer.Ordinal);
         var made = groups.Values.SelectMany(group => group).ToHashSet(StringComparer.Ordinal);
         List<(string Name, long[] Shape, bool Decays)> products = [], sparse = [], vectors = [], frozen = [];
         foreach (var entry in PlainLayout.Entries)
         {
-            if (!made.Contains(entry.Name)) (entry.Shape.Count > 1 ? products : vectors).Add((entry.Name, [.. entry.Shape], entry.Decays));
+            if (IsScalar(entry)) vectors.Add((entry.Name, [1], entry.Decays));
+            else if (!made.Contains(entry.Name)) (entry.Shape.Count > 1 ? products : vectors).Add((entry.Name, [.. entry.Shape], entry.Decays));
             else if (groups.TryGetValue(entry.Name, out var group))
             {
                 // The A's of one input are neighbours: x·Aᵀ is one product for all of them.
@@ -44,9 +53,10 @@ public sealed class WeightMap : IDisposable
                 if (form.Frozen) frozen.AddRange(group.Select(name => (name, (long[])[.. PlainLayout[name].Shape], true)));
             }
         }
+        if (form.EmbeddingProjection) products.AddRange([(EmbeddingProjection, [config.Width, config.Width], true), (HeadProjection, [config.Width, config.Width], true)]);
         // What is a parameter itself stays what it is: a table, a matrix, several side by side.
         Layout = FlatLayout.Of(products.Concat(sparse).Concat(vectors).Select(tensor =>
-            PlainLayout.Contains(tensor.Name) ? PlainLayout[tensor.Name] : new FlatEntry(tensor.Name, 0, tensor.Shape, tensor.Decays)));
+            PlainLayout.Contains(tensor.Name) && PlainLayout[tensor.Name].Shape.SequenceEqual(tensor.Shape) ? PlainLayout[tensor.Name] : new FlatEntry(tensor.Name, 0, tensor.Shape, tensor.Decays)));
         FrozenLayout = FlatLayout.Of(frozen);
         Frozen = form.Frozen ? HugePages.Zeros(FrozenLayout.Length) : null;
         for (var index = 0; index < PlainLayout.Entries.Count; index++)
@@ -119,7 +129,7 @@ public sealed class WeightMap : IDisposable
         ArgumentNullException.ThrowIfNull(plain);
         using var _ = no_grad();
         using var scope = NewDisposeScope();
-        if (Find(plain.Name) is not { } matrix) return FlatParameters.View(values, Layout[plain.Name]).MoveToOuterDisposeScope();
+        if (Find(plain.Name) is not { } matrix) return Itself(plain, values).MoveToOuterDisposeScope();
         var merged = matrix.Frozen is { } part ? FlatParameters.View(frozen!, part).clone() : zeros(matrix.Rows, matrix.Columns);
         if (matrix.A is not null) merged.addmm_(matrix.Left(values), matrix.Right(values), 1, (float)matrix.Scale);
         if (matrix.Support is { } support)
@@ -163,6 +173,20 @@ public sealed class WeightMap : IDisposable
 
     /// <inheritdoc/>
     public void Dispose() => Frozen?.Dispose();
+
+    /// <summary>Whether a plain norm weight is one number here.</summary>
+    private bool IsScalar(FlatEntry plain) => Form.ScalarNorms && !plain.Decays && plain.Name.EndsWith("norm.weight", StringComparison.Ordinal);
+
+    /// <summary>A plain weight that is a parameter, one number of it repeated, or a table with its projection merged in.</summary>
+    private Tensor Itself(FlatEntry plain, Tensor values)
+    {
+        var own = FlatParameters.View(values, Layout[plain.Name]);
+        if (IsScalar(plain)) return own.expand(plain.Shape[0]).clone();
+        if (!Form.EmbeddingProjection) return own;
+        var names = new DecoderNames(Config);
+        if (plain.Name == names.Embedding) return own.matmul(FlatParameters.View(values, Layout[EmbeddingProjection]).t());
+        return plain.Name == names.Head ? own.matmul(FlatParameters.View(values, Layout[HeadProjection])) : own;
+    }
 
     /// <summary>The name of a matrix's part: <c>….q_proj.weight</c> and <c>lora_A.weight</c> give <c>….q_proj.lora_A.weight</c>.</summary>
     private static string Part(string name, string part) => name[..^"weight".Length] + part;

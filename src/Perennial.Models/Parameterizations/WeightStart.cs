@@ -10,7 +10,7 @@ namespace Perennial.Models;
 /// </summary>
 public static class WeightStart
 {
-    internal const int FactorA = 1, FactorB = 2, SparseDraw = 3, SupportDraw = 4;
+    internal const int FactorA = 1, FactorB = 2, SparseDraw = 3, SupportDraw = 4, ProjectionDraw = 5;
 
     /// <summary>The generator's item of a matrix's part. Plain draws have part 0.</summary>
     internal static ulong Item(int index, int part) => (uint)index | (ulong)(uint)part << 32;
@@ -23,6 +23,12 @@ public static class WeightStart
     {
         ArgumentNullException.ThrowIfNull(map);
         ArgumentNullException.ThrowIfNull(parameters);
+        if (map.Form.EmbeddingProjection)
+        {
+            using var scope = NewDisposeScope();
+            Orthogonal(parameters.Value(WeightMap.EmbeddingProjection), seed, Item(0, ProjectionDraw));
+            Orthogonal(parameters.Value(WeightMap.HeadProjection), seed, Item(1, ProjectionDraw));
+        }
         for (var index = 0; index < map.PlainLayout.Entries.Count; index++)
         {
             var entry = map.PlainLayout.Entries[index];
@@ -43,6 +49,17 @@ public static class WeightStart
         }
     }
 
+    /// <summary>An orthogonal matrix: the Q of a normal draw, its signs fixed so that it is uniform (Mezzadri 2007).</summary>
+    private static void Orthogonal(Tensor target, ulong seed, ulong item)
+    {
+        using var scope = NewDisposeScope();
+        using var _ = no_grad();
+        var draw = zeros(target.shape);
+        Philox.FillNormal(TensorMemory.Span<float>(draw), seed, RandomPurpose.Initialization, item);
+        var (q, r) = linalg.qr(draw.to_type(ScalarType.Float64));
+        target.copy_(q * r.diagonal().sign());
+    }
+
     /// <summary>Takes plain weights over: exact where the form can hold them, refused where it cannot.</summary>
     /// <param name="map">The map; its frozen parts are filled too.</param>
     /// <param name="parameters">Laid out as the map's parameters.</param>
@@ -57,6 +74,8 @@ public static class WeightStart
         var form = map.Form;
         if (!form.Frozen && form.LowRank is not null)
             throw PerennialException.Usage($"parameterization: low-rank matrices cannot hold the weights of {from}; take lora or relora, which keep them as a dense part");
+        if (form.ScalarNorms || form.EmbeddingProjection)
+            throw PerennialException.Usage($"parameterization: outlier-safe shapes cannot take the weights of {from} over (its norms have a number a channel); train it from fresh weights, or take parameterization: dense");
         foreach (var entry in map.PlainLayout.Entries)
         {
             var source = Span(plain, entry);

@@ -44,6 +44,9 @@ public sealed class PlainDecoder : ILanguageModel
     /// <inheritdoc/>
     public Precision Precision { get; }
 
+    /// <summary>Looks at, or changes, what flows through; null for nothing.</summary>
+    public IActivationFilter? Filter { get; init; }
+
     /// <inheritdoc/>
     public DropoutKey? Dropout { get; set; }
 
@@ -66,16 +69,21 @@ public sealed class PlainDecoder : ILanguageModel
         using var scope = NewDisposeScope();
         var (rows, time) = (input.Tokens.shape[0], input.Tokens.shape[1]);
         var x = Parameters.Leaf(names.Embedding).index_select(0, input.Tokens.reshape(-1)).view(rows, time, Config.Width);
+        if (Map?.Form.EmbeddingProjection == true) x = nn.functional.linear(Compute(x), Compute(Parameters.Leaf(WeightMap.EmbeddingProjection))).to_type(ScalarType.Float32);
         if (Config.Family == ModelFamily.Gpt2) x = x + Parameters.Leaf(names.Positions).narrow(0, 0, time);
         var dropout = Decoder.Mask(Config, Dropout, (int)time, is_grad_enabled());
         x = Drop(x, dropout, DropoutMask.Embedding);
         var mask = input.Segments is null ? null : SegmentMask(input.Segments);
+        Filter?.Stream(x, 0);
         for (var layer = 0; layer < Config.Layers; layer++)
         {
             x = x + Drop(Attention(Norm(x, names.AttentionNorm(layer)), layer, mask).to_type(ScalarType.Float32), dropout, DropoutMask.Attention(layer));
             x = x + Drop(FeedForward(Norm(x, names.FeedForwardNorm(layer)), layer).to_type(ScalarType.Float32), dropout, DropoutMask.FeedForward(layer));
+            Filter?.Stream(x, layer + 1);
         }
-        return Compute(Norm(x, names.FinalNorm)).MoveToOuterDisposeScope();
+        var hidden = Compute(Norm(x, names.FinalNorm));
+        if (Map?.Form.EmbeddingProjection == true) hidden = nn.functional.linear(hidden, Compute(Parameters.Leaf(WeightMap.HeadProjection)));
+        return hidden.MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc/>
@@ -114,6 +122,7 @@ public sealed class PlainDecoder : ILanguageModel
         k = k.view(rows, time, keyHeads, width).transpose(1, 2);
         v = v.view(rows, time, keyHeads, width).transpose(1, 2);
         if (cosines is not null) (q, k) = (Rotate(q, time), Rotate(k, time));
+        if (Filter is not null) (k, v) = (Filter.Cached(k, layer, isKey: true), Filter.Cached(v, layer, isKey: false));
         if (heads != keyHeads)
             (k, v) = (k.repeat_interleave(heads / keyHeads, 1), v.repeat_interleave(heads / keyHeads, 1));
         var mixed = nn.functional.scaled_dot_product_attention(q, k, v, mask, 0, mask is null);
@@ -147,6 +156,7 @@ public sealed class PlainDecoder : ILanguageModel
     {
         var name = names.Weight(layer, projection);
         var bias = names.Bias(layer, projection);
+        if (Filter is not null) x = Filter.Input(x, layer, projection);
         var y = Map?.Find(name) is { } matrix ? Map.Apply(Compute(x), matrix, part => Compute(Parameters.Leaf(part)))
             : Config.Family == ModelFamily.Gpt2 ? matmul(Compute(x), Compute(Parameters.Leaf(name))) : nn.functional.linear(Compute(x), Compute(Parameters.Leaf(name)));
         return Parameters.Layout.Contains(bias) ? y + Compute(Parameters.Leaf(bias)) : y;

@@ -12,17 +12,16 @@ public static partial class HugePages
     private const long Page = 2L << 20;
 
     /// <summary>A float32 tensor of zeros, <c>[length]</c>, outside every dispose scope, on large pages where possible.</summary>
-    public static Tensor Zeros(long length)
-    {
-        using var _ = no_grad();
-        return Empty(ScalarType.Float32, length).zero_();
-    }
+    public static Tensor Zeros(long length) => Zeros(ScalarType.Float32, length);
 
     /// <summary>As <see cref="Zeros(long)"/>, of another element type.</summary>
     public static Tensor Zeros(ScalarType type, long length)
     {
         using var _ = no_grad();
-        return Empty(type, length).zero_();
+        // What zero_ gives back is another handle, which belongs to the caller's scope.
+        var made = Empty(type, length);
+        made.zero_();
+        return made;
     }
 
     /// <summary>A tensor with undefined content, outside every dispose scope, on large pages where possible.</summary>

@@ -25,7 +25,8 @@ public static class TrainingFlops
     {
         var plain = PerToken(config, time);
         return map is null ? plain : plain + map.Matrices.Sum(matrix =>
-            4.0 * (matrix.Frozen?.Length ?? 0) + 6.0 * ((matrix.A?.Length ?? 0) + (matrix.B?.Length ?? 0) + (matrix.Values?.Length ?? 0)) - 6.0 * matrix.Plain.Length);
+            4.0 * (matrix.Frozen?.Length ?? 0) + 6.0 * ((matrix.A?.Length ?? 0) + (matrix.B?.Length ?? 0) + (matrix.Values?.Length ?? 0)) - 6.0 * matrix.Plain.Length)
+            + (map.Form.EmbeddingProjection ? 12.0 * config.Width * config.Width : 0);
     }
 
     /// <summary>Parameters that take part in matrix products.</summary>

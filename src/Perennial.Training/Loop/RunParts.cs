@@ -25,7 +25,7 @@ public sealed class RunParts : IDisposable
         TokensPerStep = (long)recipe.Training.Batch * Config.Context;
         TotalSteps = recipe.Training.TotalSteps(TokensPerStep);
         var precision = recipe.Training.Precision == PrecisionChoice.Bfloat16 ? Precision.Bfloat16 : Precision.Float32;
-        var execution = new DecoderExecution { CheckpointActivations = recipe.Training.CheckpointActivations };
+        var execution = new DecoderExecution { CheckpointActivations = recipe.Training.CheckpointActivations, SharedGradients = recipe.Training.PerLayer };
         var form = recipe.Parameterization.Create().Form;
         var map = form.IsPlain ? null : new WeightMap(Config, form, recipe.Seed);
         if (architecture.InitialCheckpoint is { } folder)
@@ -42,6 +42,7 @@ public sealed class RunParts : IDisposable
         Schedule = recipe.Schedule.Create();
         Restarts = form.Restarts is null ? null : new Restarts(form.Restarts, Model, Optimizer, recipe);
         Practices = [.. recipe.Practices.Select(practice => practice.Create(Model.Parameters, new PracticeSetup(TotalSteps, TokensPerStep, recipe.Seed)))];
+        if (recipe.Training.PerLayer) PerLayerUpdates.Require(recipe, Optimizer, Rates, Practices);
         State = new TrainingState(Model.Parameters, [.. Optimizer.Slots, .. Model.Map?.Slots ?? [], .. Practices.SelectMany((practice, i) => practice.Slots.Select(slot => slot with { Name = $"practice-{i}.{slot.Name}" }))]);
         Text = EvaluationText.HeldOut(data) is { Tokens: > 0 } text ? text : null;
         Tasks = [.. recipe.Evaluation.Tasks.Select(task => (task.Kind, task.Create()))];

@@ -19,6 +19,7 @@ internal sealed class TrainingLoop(RunParts parts, IReplicas replicas, IPractice
 {
     private readonly SpikeOptions spikes = parts.Recipe.Training.OnSpike;
     private readonly int rows = parts.Recipe.Training.MicroBatch ?? MicroBatches.DefaultRows(parts.Recipe.Training.Batch, parts.Config.Context);
+    private readonly PerLayerUpdates? perLayer = parts.Recipe.Training.PerLayer ? new PerLayerUpdates(parts) : null;
     private readonly StateSnapshot? fallback = parts.Recipe.Training.OnSpike.Action == SpikeAction.RollBack ? new StateSnapshot(parts.State) : null;
 
     private readonly ExactSums? exact = parts.Recipe.Training.Sums == SumChoice.Exact ? new ExactSums(parts.State.Parameters.Values.NumberOfElements, parts.Recipe.Training.Batch) : null;
@@ -60,20 +61,15 @@ internal sealed class TrainingLoop(RunParts parts, IReplicas replicas, IPractice
         var batch = parts.Stream.Read(progress.Cursor, parts.Recipe.Training.Batch);
         foreach (var practice in parts.Practices) batch = practice.BeforeBatch(Context, batch);
         var shares = replicas.Shares(batch.Rows);
-        // Rows that nobody computes are not part of the step.
-        var targets = parts.Objective.Targets(shares.Rows == batch.Rows ? batch : BatchRows.Take(batch, shares.Covered));
-        Agreement = replicas.Exchange(ForwardBackward(batch, shares, Math.Max(1, targets)), cancellation.IsCancellationRequested);
-        var loss = Agreement.Loss;
-        foreach (var practice in parts.Practices) practice.AfterBackward(Context);
-        var norm = GradientNorm.Of(State.Parameters.Gradients);
-        if (SpikeTest.Reason(spikes, progress, loss, norm.Value) is { } reason)
+        var rate = parts.Rates.Rate * progress.RateFactor * Factor(progress.Step);
+        var (loss, norm, refusal) = perLayer is null ? TakeWhole(batch, shares, rate)
+            : perLayer.Run(batch, progress.Step + 1 - progress.OptimizerStart, rate, loss => SpikeTest.Reason(spikes, progress, loss, norm: 0), beforeUpdate);
+        if (perLayer is not null) Agreement = new StepAgreement(loss, cancellation.IsCancellationRequested, Regroup: false);
+        if (refusal is not null)
         {
-            Refuse(reason, batch);
+            Refuse(refusal, batch);
             return false;
         }
-        var rate = parts.Rates.Rate * progress.RateFactor * Factor(progress.Step);
-        beforeUpdate();
-        using (no_grad()) parts.Optimizer.Step(progress.Step + 1 - progress.OptimizerStart, rate, norm.ClipScale(parts.Rates.Clip));
         var start = parts.Restarts?.After(progress.Step + 1) ?? progress.OptimizerStart;
         parts.Model.ParametersChanged();
         State.Progress = progress with
@@ -85,16 +81,31 @@ internal sealed class TrainingLoop(RunParts parts, IReplicas replicas, IPractice
             Refusals = 0,
             LastLoss = loss,
             Losses = SpikeTest.Remember(progress.Losses, loss, spikes.Window),
-            Norms = SpikeTest.Remember(progress.Norms, norm.Value, spikes.Window),
+            Norms = SpikeTest.Remember(progress.Norms, norm, spikes.Window),
         };
         foreach (var practice in parts.Practices) practice.AfterStep(Context);
         RememberPractices();
         var seconds = Stopwatch.GetElapsedTime(clock).TotalSeconds;
         Work = (Work.Seconds + seconds, Work.Tokens + (long)shares.Rows * batch.Time);
-        var done = new StepDone(State.Progress.Step, State.Progress.Tokens, loss, norm.Value, rate, seconds, snapshotLag);
+        var done = new StepDone(State.Progress.Step, State.Progress.Tokens, loss, norm, rate, seconds, snapshotLag);
         LastTold = replicas.Epoch == 0 ? [done] : [done, new SamplesCommitted(done.Step, replicas.Epoch, [.. shares.ByRank.Select(rows => (IReadOnlyList<long>)[.. rows.SelectMany(range => batch.SampleIds[range])])])];
         foreach (var told in LastTold) tell(told);
         return true;
+    }
+
+    /// <summary>Forward and backward of this process's rows, the whole gradient judged, then one update.</summary>
+    private StepResult TakeWhole(TokenBatch batch, StepShares shares, double rate)
+    {
+        var progress = State.Progress;
+        // Rows that nobody computes are not part of the step.
+        var targets = parts.Objective.Targets(shares.Rows == batch.Rows ? batch : BatchRows.Take(batch, shares.Covered));
+        Agreement = replicas.Exchange(ForwardBackward(batch, shares, Math.Max(1, targets)), cancellation.IsCancellationRequested);
+        foreach (var practice in parts.Practices) practice.AfterBackward(Context);
+        var norm = GradientNorm.Of(State.Parameters.Gradients);
+        if (SpikeTest.Reason(spikes, progress, Agreement.Loss, norm.Value) is { } reason) return new(Agreement.Loss, norm.Value, reason);
+        beforeUpdate();
+        using (no_grad()) parts.Optimizer.Step(progress.Step + 1 - progress.OptimizerStart, rate, norm.ClipScale(parts.Rates.Clip));
+        return new(Agreement.Loss, norm.Value, null);
     }
 
     private double Factor(long step) => parts.Restarts?.Factor(step, Scheduled) ?? Scheduled(step);

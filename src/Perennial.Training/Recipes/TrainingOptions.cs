@@ -67,6 +67,16 @@ public sealed record TrainingOptions : IValidatedOptions
     /// <summary>What dropout's random streams are keyed by; <c>rank-keyed</c> is for comparisons only.</summary>
     public StreamChoice Streams { get; init; } = StreamChoice.SampleKeyed;
 
+    /// <summary>
+    /// Whether every layer is updated as soon as backward has its gradient, whose memory the next layer's then takes: the whole gradient never
+    /// exists. Needs the whole batch at one time (<c>micro-batch: BATCH</c>, the default then), no global clip (<c>optimizer.clip: 0</c>) and one process; a gradient that is not finite stops the run.
+    /// </summary>
+    public bool PerLayer { get; init; }
+
+    /// <summary>With <see cref="PerLayer"/>: largest norm of one tensor's gradient; 0 means no clipping.</summary>
+    [Range(0.0, double.MaxValue)]
+    public double PerLayerClip { get; init; }
+
     /// <summary>Threads for tensor work; the number of processors by default. Part of what fixes the bits.</summary>
     [Range(1, 1024)]
     public int? Threads { get; init; }
@@ -82,6 +92,9 @@ public sealed record TrainingOptions : IValidatedOptions
     {
         if (Tokens is not null && Steps is not null) yield return ("steps", "and 'tokens' say the same thing; give one of them");
         if (Sums == SumChoice.Exact && MicroBatch is null) yield return ("sums", "need 'micro-batch' to be exact: the block of rows whose gradient is one number of the sum");
+        if (PerLayer && MicroBatch is { } rows && rows != Batch) yield return ("micro-batch", $"must be the whole batch ({Batch}) with per-layer: gradients cannot add up in memory that they share");
+        if (PerLayerClip > 0 && !PerLayer) yield return ("per-layer-clip", "is read only with per-layer: true; clip globally with optimizer.clip");
+        if (PerLayer && Sums == SumChoice.Exact) yield return ("sums", "cannot be exact with per-layer: the whole gradient never exists");
         if (MicroBatch > Batch) yield return ("micro-batch", $"must be at most batch ({Batch})");
     }
 }

@@ -37,7 +37,7 @@ public sealed record MemoryEstimate(long Weights, long Gradients, long Slots, lo
         var made = parts.Model.Map is not { } map ? 0
             : map.FrozenLayout.Length * compute + map.SupportBytes + (map.Form.Sparse is null ? 0 : TransientBytes(config, compute == 0 ? 4 : 2));
         return new MemoryEstimate(
-            elements * (4 + compute) + made, elements * 4, slots,
+            elements * (4 + compute) + made, parts.Model.Parameters.Gradients.NumberOfElements * 4, slots,
             (elements * 4 + slots) * (training.OnSpike.Action == SpikeAction.RollBack ? 2 : 1), kept + (32L << 20));
     }
 

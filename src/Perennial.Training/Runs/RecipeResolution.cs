@@ -25,7 +25,7 @@ public static class RecipeResolution
             {
                 Precision = precision,
                 Threads = training.Threads ?? stored?.Training.Threads ?? Environment.ProcessorCount,
-                MicroBatch = training.MicroBatch ?? stored?.Training.MicroBatch ?? MicroBatches.DefaultRows(training.Batch, context),
+                MicroBatch = training.MicroBatch ?? stored?.Training.MicroBatch ?? (training.PerLayer ? (int?)training.Batch : null) ?? MicroBatches.DefaultRows(training.Batch, context),
             },
         };
     }

@@ -58,6 +58,8 @@ public sealed class TrainingRun(ComponentRegistry components)
         if (stored is not null) RecipeResolution.RequireSame(stored, resolved, folder.Path);
         if (options.Parallel is not null && resolved.Training.OnSpike.Action == SpikeAction.RollBack)
             throw PerennialException.Usage("training.on-spike: roll-back needs one process alone (a newcomer has no snapshot to go back to); choose skip, lower-rate or stop");
+        if (options.Parallel is not null && resolved.Training.PerLayer)
+            throw PerennialException.Usage("training.per-layer: needs one process alone (several add their whole gradients up); leave it out, or train without launch");
         torch.set_num_threads(resolved.Training.Threads!.Value);
         using var parts = RunParts.Make(resolved, line => Tell(new Notice("info", line)), cancellation);
         try

@@ -79,7 +79,7 @@ internal static class LaunchCommand
                 if (!line.StartsWith('{') || RunEventReader.Read(line) is not { } happened) return;
                 watch.OnEvent(happened);
                 log.OnEvent(happened);
-                if (happened is StepDone) launcher!.Stepped();
+                if (happened is SamplesCommitted samples) launcher!.Stepped(samples.ByRank.Count);
                 if (happened is RunFinished finished) last = finished.Result;
                 if (json) context.Out.WriteLine(line);
                 else progress.Observe(happened);

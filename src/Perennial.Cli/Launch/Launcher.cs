@@ -41,10 +41,13 @@ internal sealed class Launcher(LauncherOptions options, Action<string> line, Act
     private readonly List<(WorkerProcess Worker, long Until)> hanging = [];
     private readonly Stopwatch clock = Stopwatch.StartNew();
     private int respawns;
-    private volatile bool stepping;
+    private volatile int training;
 
-    /// <summary>Says that training goes on: faults on purpose begin only then.</summary>
-    public void Stepped() => stepping = true;
+    /// <summary>
+    /// Says how many processes took the newest step: faults on purpose are made only while every worker trains, so that a new one is not counted on
+    /// before it is there, however slow the machine.
+    /// </summary>
+    public void Stepped(int processes) => training = processes;
 
     /// <summary>Runs to the end.</summary>
     /// <returns>The exit code of the run.</returns>
@@ -87,7 +90,7 @@ internal sealed class Launcher(LauncherOptions options, Action<string> line, Act
                 worker.GoOn();
                 hanging.RemoveAll(pair => pair.Worker == worker);
             }
-            if (more && stepping && !completed && !asked)
+            if (more && training > 0 && !completed && !asked)
             {
                 if (due < 0) due = clock.Elapsed.TotalSeconds + faults.Current.After.TotalSeconds;
                 if (clock.Elapsed.TotalSeconds >= due && Inflict(faults.Current))
@@ -147,7 +150,7 @@ internal sealed class Launcher(LauncherOptions options, Action<string> line, Act
     private bool Inflict(ChaosFault wanted)
     {
         var free = workers.Where(worker => !hanging.Any(pair => pair.Worker == worker)).ToList();
-        if (free.Count <= wanted.Workers || empty.Count > 0) return false;
+        if (free.Count <= wanted.Workers || empty.Count > 0 || training < free.Count) return false;
         var first = (int)(wanted.Draw * free.Count);
         var victims = Enumerable.Range(0, wanted.Workers).Select(i => free[(first + i) % free.Count]).ToList();
         foreach (var victim in victims)

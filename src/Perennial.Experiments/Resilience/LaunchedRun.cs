@@ -19,6 +19,10 @@ public sealed record LaunchedRunOptions
     [Range(2, 64)]
     public int Workers { get; init; } = 4;
 
+    /// <summary>Nodes that the processes are spread over; 1 for one machine without more.</summary>
+    [Range(1, 64)]
+    public int Nodes { get; init; } = 1;
+
     /// <summary>Faults, as <c>launch --chaos</c> takes them; the trial's seed is added.</summary>
     public required string Chaos { get; init; }
 
@@ -54,7 +58,7 @@ public sealed class LaunchedRun(LaunchedRunOptions options) : IExperiment
     {
         var recipe = context.Recipe!.With("resilience.policy", "elastic");
         var yaml = RecipeWriter.ToYaml(new RecipeLoader(context.Components).Bind(recipe));
-        var name = Convert.ToHexStringLower(XxHash64.Hash(Encoding.UTF8.GetBytes($"{options.Workers}\n{yaml}")));
+        var name = Convert.ToHexStringLower(XxHash64.Hash(Encoding.UTF8.GetBytes($"{options.Workers} {options.Nodes}\n{yaml}")));
         var folder = Path.Combine(Path.GetDirectoryName(context.Folder) ?? ".", $"unfailed-{name}");
         return File.Exists(Path.Combine(folder, Launched.FileName)) ? Launched.Load(folder) : Launch(context, folder, recipe, null);
     }
@@ -65,6 +69,7 @@ public sealed class LaunchedRun(LaunchedRunOptions options) : IExperiment
         var (file, run) = (Path.Combine(folder, "recipe.yaml"), Path.Combine(folder, "run"));
         AtomicFile.WriteText(file, RecipeWriter.ToYaml(new RecipeLoader(context.Components).Bind(recipe)));
         List<string> arguments = ["launch", "--workers", $"{options.Workers}", file, "--run", run, "--fresh", "--json", "--respawn", FormattableString.Invariant($"{options.Respawn}")];
+        if (options.Nodes > 1) arguments.AddRange(["--nodes", $"{options.Nodes}"]);
         if (chaos is not null) arguments.AddRange(["--chaos", chaos]);
         var result = context.Program.Run(arguments, TimeSpan.FromSeconds(options.Limit), context.Cancellation);
         if (result.ExitCode != 0) throw PerennialException.Failed($"{folder}: the launched run ended with {result.ExitCode}: {string.Join(" | ", result.Errors.TakeLast(3))}");

@@ -68,9 +68,9 @@ public class PolicyTests
         // A tenth more or less is noise.
         for (var step = 0; step < 40; step++) paces.Add([(10, 0.011), (11, 0.02), (12, 0.0095)]);
         Assert.Equal([1.2, 0.6, 1.2], Speeds());
-        // The slow one is replaced.
-        for (var step = 0; step < 16; step++) paces.Add([(10, 0.01), (13, 0.01), (12, 0.01)]);
-        Assert.Equal(1, paces.Of(13));
+        // Another membership: a newcomer knows nothing, so nobody does.
+        paces.Clear();
+        Assert.Equal([1, 1, 1], Speeds());
     }
 
     [Fact]

@@ -128,6 +128,7 @@ internal sealed class ElasticReplicas : IReplicas
                 hasAgreed = true;
                 var moved = Stopwatch.GetElapsedTime(clock).TotalSeconds;
                 places = Places(epoch, settings.WorldSize);
+                paces?.Clear();
                 _ = Shares(batch);
                 phases = (agreed, formed - agreed, Stopwatch.GetElapsedTime(clock).TotalSeconds - moved, moved - formed);
                 called = 0;

@@ -14,14 +14,16 @@ internal sealed class Paces
     /// <summary>The speed of a process; 1 until something else was measured.</summary>
     public double Of(long process) => speeds.GetValueOrDefault(process, 1);
 
+    /// <summary>Forgets everything: with every change of membership, since a newcomer has seen nothing and all must come to the same speeds.</summary>
+    public void Clear()
+    {
+        recent.Clear();
+        speeds.Clear();
+    }
+
     /// <summary>Takes one step's measurements: of every process its seconds a row (0 where it computed none).</summary>
     public void Add(IReadOnlyList<(long Process, double SecondsPerRow)> step)
     {
-        foreach (var gone in recent.Keys.Except(step.Select(one => one.Process)).ToList())
-        {
-            recent.Remove(gone);
-            speeds.Remove(gone);
-        }
         foreach (var (process, seconds) in step)
         {
             if (!recent.TryGetValue(process, out var queue)) recent.Add(process, queue = new());

@@ -7,11 +7,20 @@ namespace Perennial.Data;
 /// <param name="Reason">Why it was rejected; null when it goes on.</param>
 public readonly record struct FilterResult(Document? Document, string? Reason)
 {
+    /// <summary>What is particular to this document, such as which document it repeats; reasons are counted, details are not.</summary>
+    public string? Detail { get; init; }
+
+    /// <summary>What else was counted, such as masked addresses by kind; null when nothing was.</summary>
+    public IReadOnlyList<KeyValuePair<string, long>>? Counts { get; init; }
+
     /// <summary>The document goes on.</summary>
     public static FilterResult Keep(Document document) => new(document, null);
 
     /// <summary>The document is left out, for a stated reason.</summary>
     public static FilterResult Reject(string reason) => new(null, reason);
+
+    /// <summary>The document is left out; the reason is a class, the detail is about this document.</summary>
+    public static FilterResult Reject(string reason, string detail) => new(null, reason) { Detail = detail };
 }
 
 /// <summary>
@@ -23,13 +32,13 @@ public interface IFilter
 {
     /// <summary>Decides about one document.</summary>
     /// <param name="document">The document.</param>
-    /// <param name="index">Its number in its source, counted before filtering.</param>
+    /// <param name="index">Its number in its source, counted before filtering: grows in reading order, with gaps between parts of the source.</param>
     FilterResult Apply(Document document, long index);
 
     /// <summary>Whether held-out documents go through it too. A filter that damages text on purpose says no.</summary>
     bool AppliesToHeldOut => true;
 
-    /// <summary>Sees every training document once, in order, before any is filtered; for filters that need corpus statistics.</summary>
+    /// <summary>Sees every training document of its source once, in order and as the filters before left it; for filters that need corpus statistics.</summary>
     void Learn(Document document, long index) { }
 
     /// <summary>Whether <see cref="Learn"/> wants that pass.</summary>

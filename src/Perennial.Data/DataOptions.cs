@@ -23,6 +23,9 @@ public sealed record DataOptions : IValidatedOptions
     /// <summary>Filters every document goes through, in order.</summary>
     public IReadOnlyList<ComponentSpec<IFilter>> Pipeline { get; init; } = [];
 
+    /// <summary>Filters that held-out documents go through instead of <see cref="Pipeline"/>; an empty list leaves them as they are. Without it they go through the pipeline as training documents do. Arms of an experiment that clean differently are measured on the same text with it.</summary>
+    public IReadOnlyList<ComponentSpec<IFilter>>? HeldOutPipeline { get; init; }
+
     /// <summary>The order in which windows are seen.</summary>
     public ComponentSpec<ISampleOrder> Order { get; init; } = new("shuffled", typeof(Orders.ShuffledOrder), null);
 
@@ -52,18 +55,22 @@ public enum DocumentBoundary
 /// <summary>One source of documents.</summary>
 public sealed record SourceOptions : IValidatedOptions
 {
-    /// <summary>A file, a folder (searched through) or a glob (<c>texts/**/*.jsonl.zst</c>), relative to the working folder. Endings: .txt, .jsonl, .parquet, each also .gz or .zst.</summary>
+    /// <summary>A file, a folder (searched through) or a glob (<c>texts/**/*.jsonl.zst</c>), relative to the working folder. An http(s):// or s3:// address is fetched into the cache first. Endings: .txt, .jsonl, .csv, .tsv, .parquet, .html, .warc, .wet, each also .gz, .zst or .xz.</summary>
     public required string Path { get; init; }
 
     /// <summary>Share of the samples, relative to the other sources.</summary>
     [Range(0.0, double.MaxValue)]
     public double Weight { get; init; } = 1;
 
-    /// <summary>The field or column that holds the text (.jsonl and .parquet; ignored for .txt).</summary>
+    /// <summary>The field or column that holds the text (.jsonl, .csv, .tsv and .parquet; ignored for others).</summary>
     public string Field { get; init; } = "text";
 
     /// <summary>How a .txt file is cut into documents (ignored for other formats).</summary>
     public TextSplit Split { get; init; } = TextSplit.Auto;
+
+    /// <summary>Share of malformed records (or of damaged files) from which on the source counts as damaged, exit 3; below it they are set aside, counted and named. 0: the first one ends the preparation.</summary>
+    [Range(0.0, 1.0)]
+    public double Malformed { get; init; } = 0.5;
 
     /// <inheritdoc/>
     public IEnumerable<(string Key, string Problem)> Problems()

@@ -32,17 +32,28 @@ public class CacheTests
     }
 
     [Fact]
-    public void A_cancelled_preparation_leaves_nothing_and_a_killed_one_is_cleared()
+    public void A_cancelled_preparation_is_taken_up_and_a_killed_one_is_cleared()
     {
         using var folder = new TemporaryFolder();
         var options = PreparationTests.Options(folder, folder.Write("a.txt", PreparationTests.Text(100)));
+        string checksum;
+        using (var whole = DataPreparation.Prepare(options with { Cache = Path.Combine(folder.Path, "other") }, 1)) checksum = whole.Train[0].Checksum;
         using var cancellation = new CancellationTokenSource();
-        Assert.ThrowsAny<OperationCanceledException>(() => DataPreparation.Prepare(options, 1, _ => cancellation.Cancel(), cancellation.Token));
-        Assert.Empty(Directory.GetDirectories(options.Cache!));
+        Assert.ThrowsAny<OperationCanceledException>(() => DataPreparation.Prepare(options, 1, line =>
+        {
+            if (line.StartsWith("training a tokenizer", StringComparison.Ordinal)) cancellation.Cancel();
+        }, cancellation.Token));
+        var work = Path.Combine(options.Cache!, SourceFingerprint.Of(options, 1) + DataPreparation.WorkSuffix);
+        var finished = File.GetLastWriteTimeUtc(Path.Combine(work, "stage-0-00000.done"));
         var partial = Path.Combine(options.Cache!, SourceFingerprint.Of(options, 1) + ".partial");
         Directory.CreateDirectory(partial);
         File.WriteAllText(Path.Combine(partial, "train-0.tokens"), "half");
-        using var data = DataPreparation.Prepare(options, 1);
+        using var data = DataPreparation.Prepare(options, 1, line =>
+        {
+            // What was finished is not done again.
+            if (line.StartsWith("training a tokenizer", StringComparison.Ordinal)) Assert.Equal(finished, File.GetLastWriteTimeUtc(Path.Combine(work, "stage-0-00000.done")));
+        });
+        Assert.Equal(checksum, data.Train[0].Checksum);
         Assert.Equal([data.Folder], Directory.GetDirectories(options.Cache!));
     }
 

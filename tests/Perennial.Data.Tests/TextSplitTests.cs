@@ -6,7 +6,7 @@ namespace Perennial.Data.Tests;
 
 public class TextSplitTests
 {
-    private static List<Document> Read(string path, TextSplit split) => [.. TextDocuments.Read(path, split).ToBlockingEnumerable()];
+    private static List<Document> Read(string path, TextSplit split) => [.. TextDocuments.Read(path, path, split, malformed => throw malformed.ToException()).ToBlockingEnumerable()];
 
     [Fact]
     public void Passages_joined_again_are_the_file_and_cut_only_between_paragraphs() =>
@@ -60,6 +60,6 @@ public class TextSplitTests
         using var folder = new TemporaryFolder();
         var texts = new[] { 10, 200_000, 3, 1_000_000 }.Select(length => new string('y', length)).ToList();
         var path = folder.Write("a.jsonl", string.Join("\r\n", texts.Select(text => $"{{\"text\":\"{text}\"}}")));
-        Assert.Equal(texts, JsonlDocuments.Read(path, "text").ToBlockingEnumerable().Select(document => Encoding.UTF8.GetString(document.Text.Span)));
+        Assert.Equal(texts, JsonlDocuments.Read(path, path, "text", malformed => throw malformed.ToException()).ToBlockingEnumerable().Select(document => Encoding.UTF8.GetString(document.Text.Span)));
     }
 }

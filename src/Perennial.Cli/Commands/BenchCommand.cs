@@ -4,7 +4,7 @@ using Perennial.Cli.Hosting;
 
 namespace Perennial.Cli.Commands;
 
-/// <summary><c>perennial bench train|optimizers|layers|gemm|parity|collectives</c>.</summary>
+/// <summary><c>perennial bench train|optimizers|layers|gemm|parity|collectives|data|planted</c>.</summary>
 internal static class BenchCommand
 {
     public static Command Create(CommandContext context) => new("bench", "Measure speed side by side with the machine's own ceilings.")
@@ -12,5 +12,6 @@ internal static class BenchCommand
         BenchTrainCommand.Create(context), BenchOptimizersCommand.Create(context),
         BenchLayersCommand.Create(context), BenchGemmCommand.Create(context),
         BenchParityCommand.Create(context), BenchCollectivesCommand.Create(context),
+        BenchDataCommand.Create(context), BenchPlantedCommand.Create(context),
     };
 }

@@ -4,10 +4,14 @@ using Perennial.Cli.Hosting;
 
 namespace Perennial.Cli.Commands;
 
-/// <summary><c>perennial data prepare|stats|inspect</c>.</summary>
+/// <summary><c>perennial data prepare|stats|inspect|trace|report|filter|dedup|classifier</c>.</summary>
 internal static class DataCommand
 {
-    public static Command Create(CommandContext context) => new("data", "Prepare and look at a recipe's data.") { DataPrepareCommand.Create(context), DataStatsCommand.Create(context), DataInspectCommand.Create(context) };
+    public static Command Create(CommandContext context) => new("data", "Prepare and look at a recipe's data; clean files without one.")
+    {
+        DataPrepareCommand.Create(context), DataStatsCommand.Create(context), DataInspectCommand.Create(context), DataTraceCommand.Create(context), DataReportCommand.Create(context),
+        DataOperatorsCommand.CreateFilter(context), DataOperatorsCommand.CreateDedup(context), DataClassifierCommand.Create(context),
+    };
 
     /// <summary>The recipe that a data command works on.</summary>
     public static Argument<string> RecipeArgument() => new("RECIPE") { Description = "A recipe file." };

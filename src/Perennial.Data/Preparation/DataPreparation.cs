@@ -1,5 +1,7 @@
 using Perennial.Core;
+using Perennial.Data.Curation;
 using Perennial.Data.Shards;
+using Perennial.Data.Sources;
 using Perennial.Data.Tokenizers;
 
 namespace Perennial.Data.Preparation;
@@ -10,32 +12,37 @@ namespace Perennial.Data.Preparation;
 /// </summary>
 public static class DataPreparation
 {
+    /// <summary>Ending of the folder that holds what is half prepared.</summary>
+    public const string WorkSuffix = ".work";
+
     /// <summary>The folder used when a recipe names none: <c>$XDG_CACHE_HOME/perennial/data</c> or <c>~/.cache/perennial/data</c>; on Windows the local application data.</summary>
     public static string DefaultCache =>
         Path.Combine(Environment.GetEnvironmentVariable("XDG_CACHE_HOME") is { Length: > 0 } xdg ? xdg
             : OperatingSystem.IsWindows() ? Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData)
             : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache"), "perennial", "data");
 
-    /// <summary>Prepares data, or opens what is prepared already.</summary>
+    /// <summary>Prepares data, or opens what is prepared already. Several processes that prepare the same share the work; one that was killed is taken up where it stood.</summary>
     /// <param name="options">The recipe's data.</param>
     /// <param name="seed">Key of filters' draws (the held-out split has its own, <see cref="DataOptions.SplitSeed"/>).</param>
     /// <param name="notify">Takes progress lines; may be null.</param>
-    /// <param name="cancellation">Stops between batches of documents; nothing half-written stays.</param>
+    /// <param name="cancellation">Stops between batches of documents; finished parts stay for the next attempt.</param>
+    /// <param name="services">What operators' constructors may ask for beside a <see cref="FilterContext"/>, such as an embedder.</param>
     /// <exception cref="PerennialException">Exit 1: the cache cannot be written. Exit 2: bad or empty sources. Exit 3: damaged sources or shards.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
-    public static PreparedData Prepare(DataOptions options, ulong seed, Action<string>? notify = null, CancellationToken cancellation = default)
+    public static PreparedData Prepare(DataOptions options, ulong seed, Action<string>? notify = null, CancellationToken cancellation = default, params object[] services)
     {
         ArgumentNullException.ThrowIfNull(options);
-        var fingerprint = SourceFingerprint.Of(options, seed, cancellation);
+        ArgumentNullException.ThrowIfNull(services);
         var cache = Path.GetFullPath(options.Cache ?? DefaultCache);
+        IReadOnlyList<IReadOnlyList<SourceFile>> files = [.. options.Sources.Select(source => SourceFiles.Locate(source.Path, cache, cancellation))];
+        var fingerprint = SourceFingerprint.Of(options, files, seed, cancellation, services);
         var folder = Path.Combine(cache, fingerprint);
         try
         {
             if (!Directory.Exists(folder))
             {
-                Directory.CreateDirectory(cache);
-                using var turn = PreparationLock.Take(folder + ".lock", notify, cancellation);
-                if (!Directory.Exists(folder)) Make(folder, options, seed, notify, cancellation);
+                var plan = new CurationPlan(options.Sources, files, options.Pipeline, seed) { Holdout = new HoldoutRule(options.Holdout, options.SplitSeed), Services = services, HeldOutPipeline = options.HeldOutPipeline };
+                Make(folder, options, plan, notify, cancellation);
             }
         }
         catch (Exception error) when (error is UnauthorizedAccessException or IOException)
@@ -45,25 +52,34 @@ public static class DataPreparation
         return Open(options, fingerprint, folder);
     }
 
-    private static void Make(string folder, DataOptions options, ulong seed, Action<string>? notify, CancellationToken cancellation)
+    private static void Make(string folder, DataOptions options, CurationPlan plan, Action<string>? notify, CancellationToken cancellation)
     {
-        // What a killed process left under this name is in nobody's hands: the lock is ours.
-        var partial = folder + AtomicFile.TemporarySuffix;
-        if (Directory.Exists(partial)) Directory.Delete(partial, recursive: true);
+        var work = new WorkFolder(folder + WorkSuffix, cancellation);
         try
         {
-            Directory.CreateDirectory(partial);
-            new Preparer(options, seed, partial, notify, cancellation).Run();
-            Directory.Move(partial, folder);
-            AtomicFile.FlushFolder(Path.GetDirectoryName(folder)!);
+            Directory.CreateDirectory(work.Path);
+            // Another process may have finished between our look and our folder.
+            if (!Directory.Exists(folder)) new Preparer(options, plan, work, folder, notify).Run();
         }
-        catch
+        catch (PerennialException)
         {
-            try { Directory.Delete(partial, recursive: true); }
-            catch (IOException) { /* the first error is the one to tell; the next preparation clears it */ }
-            catch (UnauthorizedAccessException) { /* the same */ }
+            // The same would happen again: nothing here is worth keeping.
+            Remove(work.Path);
             throw;
         }
+        catch (IOException) when (Directory.Exists(folder))
+        {
+            // Another process finished while we waited, and cleared the work away.
+        }
+        Remove(work.Path);
+    }
+
+    private static void Remove(string folder)
+    {
+        try { Directory.Delete(folder, recursive: true); }
+        catch (DirectoryNotFoundException) { /* another process was first */ }
+        catch (IOException) { /* another process still looks around in it, and will remove it */ }
+        catch (UnauthorizedAccessException) { /* the same */ }
     }
 
     private static PreparedData Open(DataOptions options, string fingerprint, string folder)

@@ -1,15 +1,21 @@
 using System.Runtime.InteropServices;
 using Perennial.Core;
+using Perennial.Data.Accounting;
+using Perennial.Data.Curation;
 using Perennial.Data.Shards;
-using Perennial.Data.Sources;
 using Perennial.Data.Tokenizers;
 
 namespace Perennial.Data.Preparation;
 
-/// <summary>Makes one prepared folder: survey, tokenizer, shards, manifest. The result does not depend on the number of threads.</summary>
-internal sealed class Preparer(DataOptions options, ulong seed, string folder, Action<string>? notify, CancellationToken cancellation)
+/// <summary>
+/// Makes one prepared folder: curated documents, tokenizer, encoded parts, shards, manifest. Every step is a task of a
+/// <see cref="WorkFolder"/>: the result does not depend on how many threads and processes share it, nor on how often they died.
+/// </summary>
+internal sealed class Preparer(DataOptions options, CurationPlan plan, WorkFolder work, string folder, Action<string>? notify)
 {
-    private readonly List<FilterChain> chains = [.. options.Sources.Select(_ => new FilterChain(options.Pipeline, seed))];
+    private readonly Curator curator = new(plan, work, notify);
+
+    private CancellationToken Cancellation => work.Cancellation;
 
     public static string TrainFile(int source) => $"train-{source}.tokens";
 
@@ -17,13 +23,11 @@ internal sealed class Preparer(DataOptions options, ulong seed, string folder, A
 
     public void Run()
     {
-        var rule = Survey();
-        var tokenizer = MakeTokenizer(rule);
-        tokenizer.Save(folder);
-        var shards = options.Sources.Select((source, i) => Encode(i, source, tokenizer, rule)).ToList();
-        if (shards.Sum(shard => shard.Statistics.Documents) == 0)
-            throw PerennialException.Usage($"data: no training document is left ({Rejections(shards.Select(shard => shard.Statistics))}); check sources, pipeline and holdout");
-        new PreparedManifest(tokenizer.Fingerprint, [.. shards.Select(shard => shard.Train)], [.. shards.Select(shard => shard.HeldOut)], [.. shards.Select(shard => shard.Statistics)]).Save(folder);
+        var account = curator.Run();
+        var tokenizer = MakeTokenizer();
+        notify?.Invoke($"tokenizing {string.Join(", ", options.Sources.Select(source => source.Path))}");
+        work.Complete([.. curator.Parts.Select(part => $"encode-{part.Number:D5}")], plan.Threads, i => Encode(curator.Parts[i], tokenizer));
+        work.Once("finish", () => Finish(account, tokenizer));
     }
 
     private static void ForAll(int count, Action<int> body)
@@ -34,9 +38,102 @@ internal sealed class Preparer(DataOptions options, ulong seed, string folder, A
         }
         catch (AggregateException errors)
         {
-            // One error is one line; a filter's own words are kept.
-            System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(errors.InnerExceptions.FirstOrDefault(error => error is PerennialException) ?? errors.InnerExceptions[0]);
+            System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(errors.InnerExceptions[0]);
         }
+    }
+
+    private ITokenizer MakeTokenizer()
+    {
+        switch (options.Tokenizer.Kind)
+        {
+            case TokenizerKind.O200k: return TiktokenVocabulary.O200k();
+            case TokenizerKind.Cl100k: return TiktokenVocabulary.Cl100k();
+            case TokenizerKind.File: return TokenizerJson.Load(options.Tokenizer.Path!);
+        }
+        var home = work.File("tokenizer");
+        work.Once("tokenizer", () =>
+        {
+            notify?.Invoke($"training a tokenizer of {options.Tokenizer.Vocabulary} entries");
+            var trainer = new BpeTrainer();
+            foreach (var batch in Batches(curator.Parts))
+                trainer.Count([.. batch.Where(staged => staged.Draw >= curator.Rule.Fraction).Select(staged => staged.Document.Text)]);
+            var trained = trainer.Train(options.Tokenizer.Vocabulary, Cancellation);
+            Directory.CreateDirectory(home);
+            trained.Save(home);
+            return trained.Fingerprint;
+        });
+        return TokenizerJson.Load(home);
+    }
+
+    private IEnumerable<List<StagedDocument>> Batches(IEnumerable<SourcePart> parts)
+    {
+        var (batch, bytes) = (new List<StagedDocument>(), 0L);
+        foreach (var part in parts)
+        {
+            using var documents = new DocumentFile(curator.Documents(part));
+            foreach (var staged in documents.ReadAll())
+            {
+                Cancellation.ThrowIfCancellationRequested();
+                batch.Add(staged);
+                bytes += staged.Document.Text.Length;
+                if (batch.Count < 512 && bytes < 16 << 20) continue;
+                yield return batch;
+                (batch, bytes) = ([], 0);
+            }
+        }
+        if (batch.Count > 0) yield return batch;
+    }
+
+    private string EncodedFile(SourcePart part) => work.File($"encode-{part.Number:D5}.tokens");
+
+    /// <summary>The documents of a part with their ids in place of their text, and the length of the text in place of the number.</summary>
+    private string Encode(SourcePart part, ITokenizer tokenizer)
+    {
+        var checksum = "";
+        WorkFolder.Write(EncodedFile(part), stream =>
+        {
+            var writer = new DocumentFile.Writer(stream);
+            foreach (var batch in Batches([part]))
+            {
+                var encoded = new StagedDocument[batch.Count];
+                ForAll(batch.Count, i =>
+                {
+                    var ids = new List<int>();
+                    tokenizer.Encode(batch[i].Document.Text.Span, ids);
+                    ids.Add(tokenizer.EndOfText);
+                    var bytes = MemoryMarshal.AsBytes(CollectionsMarshal.AsSpan(ids)).ToArray();
+                    encoded[i] = new StagedDocument(batch[i].Document with { Text = bytes }, batch[i].Document.Text.Length, batch[i].Draw);
+                });
+                foreach (var one in encoded) writer.Add(one);
+            }
+            checksum = writer.Complete();
+        });
+        return checksum;
+    }
+
+    private bool Finish(DataAccount account, ITokenizer tokenizer)
+    {
+        var partial = folder + AtomicFile.TemporarySuffix;
+        // What a killed process left under this name is in nobody's hands: the task is ours.
+        if (Directory.Exists(partial)) Directory.Delete(partial, recursive: true);
+        Directory.CreateDirectory(partial);
+        tokenizer.Save(partial);
+        var shards = options.Sources.Select((_, source) => Merge(partial, source, tokenizer, account)).ToList();
+        if (shards.Sum(shard => shard.Statistics.Documents) == 0)
+            throw PerennialException.Usage($"data: no training document is left ({Rejections(shards.Select(shard => shard.Statistics))}); check sources, pipeline and holdout");
+        AtomicFile.Write(Path.Combine(partial, "malformed.jsonl"), stream =>
+        {
+            foreach (var part in curator.Parts)
+            {
+                using var malformed = File.OpenRead(curator.Files.Malformed(part.Number));
+                malformed.CopyTo(stream);
+            }
+        });
+        account.Save(partial);
+        new PreparedManifest(tokenizer.Fingerprint, [.. shards.Select(shard => shard.Train)], [.. shards.Select(shard => shard.HeldOut)], [.. shards.Select(shard => shard.Statistics)]).Save(partial);
+        Directory.Move(partial, folder);
+        AtomicFile.FlushFolder(Path.GetDirectoryName(folder)!);
+        return true;
     }
 
     private static string Rejections(IEnumerable<SourceStatistics> statistics)
@@ -45,109 +142,33 @@ internal sealed class Preparer(DataOptions options, ulong seed, string folder, A
         return reasons.Count == 0 ? "the sources are empty" : string.Join(", ", reasons);
     }
 
-    /// <summary>One pass that lets filters learn and makes sure that neither side of the split is empty.</summary>
-    private HoldoutRule Survey()
-    {
-        var rule = new HoldoutRule(options.Holdout, options.SplitSeed);
-        var (documents, heldOut, smallest) = (0L, 0L, 1.0);
-        for (var i = 0; i < options.Sources.Count; i++)
-        {
-            foreach (var (first, batch) in DocumentBatches.Read(options.Sources[i], cancellation))
-            {
-                var draws = new double[batch.Count];
-                ForAll(batch.Count, j => draws[j] = rule.Draw(batch[j].Text.Span));
-                for (var j = 0; j < batch.Count; j++)
-                {
-                    smallest = Math.Min(smallest, draws[j]);
-                    if (draws[j] < rule.Fraction) heldOut++;
-                    else if (chains[i].Learns) chains[i].Learn(batch[j], first + j);
-                }
-                documents += batch.Count;
-            }
-        }
-        if (documents == 0) throw PerennialException.Usage($"data: the sources hold no text ({string.Join(", ", options.Sources.Select(source => source.Path))})");
-        if (options.Holdout == 0) return rule;
-        // A small corpus may have drawn nothing: then the document that drew lowest (and its copies) is held out.
-        if (heldOut == 0 && documents > 1) (rule, heldOut) = (rule with { Fraction = Math.BitIncrement(smallest) }, 1);
-        if (heldOut == 0 || heldOut == documents)
-            throw PerennialException.Usage($"data: {documents} {(documents == 1 ? "document" : "documents")} cannot be split into training and held-out text; set data.holdout to 0, or split finer (split: paragraph)");
-        return rule;
-    }
-
-    private ITokenizer MakeTokenizer(HoldoutRule rule)
-    {
-        switch (options.Tokenizer.Kind)
-        {
-            case TokenizerKind.O200k: return TiktokenVocabulary.O200k();
-            case TokenizerKind.Cl100k: return TiktokenVocabulary.Cl100k();
-            case TokenizerKind.File: return TokenizerJson.Load(options.Tokenizer.Path!);
-        }
-        notify?.Invoke($"training a tokenizer of {options.Tokenizer.Vocabulary} entries");
-        var trainer = new BpeTrainer();
-        for (var i = 0; i < options.Sources.Count; i++)
-        {
-            var chain = chains[i];
-            foreach (var (first, batch) in DocumentBatches.Read(options.Sources[i], cancellation))
-            {
-                var texts = new ReadOnlyMemory<byte>[batch.Count];
-                ForAll(batch.Count, j =>
-                {
-                    if (!rule.HoldsOut(batch[j].Text.Span) && chain.Apply(batch[j], first + j, heldOut: false).Document is { } kept) texts[j] = kept.Text;
-                });
-                trainer.Count(texts);
-            }
-        }
-        return trainer.Train(options.Tokenizer.Vocabulary, cancellation);
-    }
-
     private sealed record Shards(string Train, string HeldOut, SourceStatistics Statistics);
 
-    private readonly record struct Encoded(FilterResult Result, bool HeldOut, List<int> Ids);
-
-    private Shards Encode(int number, SourceOptions source, ITokenizer tokenizer, HoldoutRule rule)
+    private Shards Merge(string partial, int source, ITokenizer tokenizer, DataAccount account)
     {
-        notify?.Invoke($"tokenizing {source.Path}");
-        var rejected = new SortedDictionary<string, long>(StringComparer.Ordinal);
         var (train, heldOut) = (new SideCount(), new SideCount());
         var (trainChecksum, heldOutChecksum) = ("", "");
-        AtomicFile.Write(Path.Combine(folder, TrainFile(number)), trainStream =>
-        AtomicFile.Write(Path.Combine(folder, HeldOutFile(number)), heldOutStream =>
+        AtomicFile.Write(Path.Combine(partial, TrainFile(source)), trainStream =>
+        AtomicFile.Write(Path.Combine(partial, HeldOutFile(source)), heldOutStream =>
         {
             var trainWriter = new TokenShardWriter(trainStream, tokenizer.VocabularySize);
             var heldOutWriter = new TokenShardWriter(heldOutStream, tokenizer.VocabularySize);
-            foreach (var (first, batch) in DocumentBatches.Read(source, cancellation))
+            foreach (var part in curator.Parts.Where(part => part.Source == source))
             {
-                var encoded = new Encoded[batch.Count];
-                ForAll(batch.Count, j => encoded[j] = Encode(batch[j], first + j, chains[number], tokenizer, rule));
-                foreach (var one in encoded)
+                using var encoded = new DocumentFile(EncodedFile(part));
+                foreach (var one in encoded.ReadAll())
                 {
-                    if (one.Result.Document is { } document)
-                    {
-                        (one.HeldOut ? heldOutWriter : trainWriter).Add(document, CollectionsMarshal.AsSpan(one.Ids));
-                        (one.HeldOut ? heldOut : train).Add(document.Text.Length, one.Ids.Count);
-                    }
-                    else
-                        rejected[one.Result.Reason!] = rejected.GetValueOrDefault(one.Result.Reason!) + 1;
+                    Cancellation.ThrowIfCancellationRequested();
+                    var held = one.Draw < curator.Rule.Fraction;
+                    var ids = MemoryMarshal.Cast<byte, int>(one.Document.Text.Span);
+                    (held ? heldOutWriter : trainWriter).Add(one.Document, (int)one.Index, ids);
+                    (held ? heldOut : train).Add((int)one.Index, ids.Length);
                 }
             }
             (trainChecksum, heldOutChecksum) = (trainWriter.Complete(), heldOutWriter.Complete());
         }));
         return new Shards(trainChecksum, heldOutChecksum, new SourceStatistics(
-            source.Path, source.Weight, train.Documents, train.Bytes, train.Tokens, heldOut.Documents, heldOut.Bytes, heldOut.Tokens, rejected));
-    }
-
-    private static Encoded Encode(Document document, long index, FilterChain chain, ITokenizer tokenizer, HoldoutRule rule)
-    {
-        // The split looks at the text as it was read: a filter that changes it must not move a document across.
-        var heldOut = rule.HoldsOut(document.Text.Span);
-        var result = chain.Apply(document, index, heldOut);
-        var ids = new List<int>();
-        if (result.Document is { } kept)
-        {
-            tokenizer.Encode(kept.Text.Span, ids);
-            ids.Add(tokenizer.EndOfText);
-        }
-        return new Encoded(result, heldOut, ids);
+            options.Sources[source].Path, options.Sources[source].Weight, train.Documents, train.Bytes, train.Tokens, heldOut.Documents, heldOut.Bytes, heldOut.Tokens, account.Sources[source].Rejected()));
     }
 
     private sealed class SideCount

@@ -7,7 +7,7 @@ namespace Perennial.Data.Shards;
 
 /// <summary>
 /// A memory-mapped file of tokens with its documents: header, tokens (padded to 8 bytes), document starts (u64 ×
-/// documents + 1, in tokens), origins (path number, record, line: u64 × 3 × documents), score columns (f64 × documents each),
+/// documents + 1, in tokens), origins (path number, record, line, offset, bytes: u64 × 5 × documents), score columns (f64 × documents each),
 /// name table (JSON). Nothing but the name table is parsed; the checksum is verified when a shard is opened. Thread-safe.
 /// </summary>
 public sealed unsafe class TokenShard : IDisposable
@@ -75,7 +75,7 @@ public sealed unsafe class TokenShard : IDisposable
     {
         Check(document, Documents - 1);
         var origin = origins + TokenShardHeader.OriginWords * document;
-        return new Provenance(names.Paths[(int)origin[0]], (long)origin[1], (long)origin[2]);
+        return new Provenance(names.Paths[(int)origin[0]], (long)origin[1], (long)origin[2]) { Offset = (long)origin[3], Bytes = (long)origin[4] };
     }
 
     /// <summary>The document that holds a token.</summary>

@@ -17,10 +17,10 @@ internal readonly record struct TokenShardHeader(uint Width, ulong Tokens, ulong
 {
     public const int Bytes = 64;
     public const int ChecksumOffset = 48;
-    public const uint Version = 2;
+    public const uint Version = 3;
 
-    /// <summary>64-bit words that say where a document came from: path number, record, line.</summary>
-    public const int OriginWords = 3;
+    /// <summary>64-bit words that say where a document came from: path number, record, line, offset, bytes.</summary>
+    public const int OriginWords = 5;
 
     public static ReadOnlySpan<byte> Magic => "PRNTOKEN"u8;
 

@@ -33,7 +33,10 @@ public sealed class TokenShardWriter
     private long Documents => starts.Count - 1;
 
     /// <summary>Appends one document; its ids end with end-of-text.</summary>
-    public void Add(Document document, ReadOnlySpan<int> ids)
+    public void Add(Document document, ReadOnlySpan<int> ids) => Add(document, document?.Text.Length ?? 0, ids);
+
+    /// <summary>Appends one document whose text is not at hand any more, only its length in bytes.</summary>
+    public void Add(Document document, int documentBytes, ReadOnlySpan<int> ids)
     {
         ArgumentNullException.ThrowIfNull(document);
         if (buffer.Length < ids.Length * width) buffer = new byte[ids.Length * width * 2];
@@ -57,9 +60,9 @@ public sealed class TokenShardWriter
             pathNumbers[document.Origin.Path] = path = paths.Count;
             paths.Add(document.Origin.Path);
         }
-        origins.AddRange([(ulong)path, (ulong)document.Origin.Record, (ulong)document.Origin.Line]);
+        origins.AddRange([(ulong)path, (ulong)document.Origin.Record, (ulong)document.Origin.Line, (ulong)document.Origin.Offset, (ulong)document.Origin.Bytes]);
         starts.Add(starts[^1] + (ulong)ids.Length);
-        textBytes += (ulong)document.Text.Length;
+        textBytes += (ulong)documentBytes;
     }
 
     /// <summary>Writes the tables and the header. Returns the checksum, hex.</summary>

@@ -1,5 +1,3 @@
-using Perennial.Core;
-
 namespace Perennial.Data.Sources;
 
 /// <summary>The unread part of a stream in memory: grows until a document's end is in sight, and forgets what was taken.</summary>
@@ -9,6 +7,9 @@ internal sealed class GrowingBuffer(Stream stream, string path)
 {
     private byte[] bytes = new byte[1 << 17];
     private int start, end;
+
+    /// <summary>Largest record kept in memory; a longer one is set aside. Bounds memory whatever a file holds.</summary>
+    public const int LargestRecord = 128 << 20;
 
     /// <summary>Offset in the file's content of the first unread byte.</summary>
     public long Offset { get; private set; }
@@ -32,7 +33,7 @@ internal sealed class GrowingBuffer(Stream stream, string path)
         {
             if (end == bytes.Length)
             {
-                if (bytes.Length == Array.MaxLength) throw PerennialException.Usage($"{path}: one document is longer than 2 GiB (it begins at byte {Offset}); split the text finer (split: auto or paragraph)");
+                if (bytes.Length == Array.MaxLength) throw new InvalidOperationException($"{path}: a reader let a record grow beyond {LargestRecord} bytes");
                 Array.Resize(ref bytes, (int)Math.Min(Array.MaxLength, bytes.Length * 2L));
             }
             var read = await stream.ReadAsync(bytes.AsMemory(end), cancellation).ConfigureAwait(false);

@@ -9,9 +9,9 @@ namespace Perennial.Data.Sources;
 /// <summary>Documents of a parquet file: one row a document, the text in one column, row group after row group. Numeric columns become scores.</summary>
 public static class ParquetDocuments
 {
-    /// <summary>Reads a parquet file (null texts are passed over).</summary>
+    /// <summary>Reads a parquet file (null texts are passed over; rows that are not UTF-8 are malformed).</summary>
     /// <exception cref="PerennialException">Exit 3: broken file, no such column, a column that is not text, text that is not UTF-8.</exception>
-    public static async IAsyncEnumerable<Document> Read(string path, string field, [EnumeratorCancellation] CancellationToken cancellation = default)
+    public static async IAsyncEnumerable<Document> Read(string path, string name, string field, Action<MalformedRecord> malformed, [EnumeratorCancellation] CancellationToken cancellation = default)
     {
         await using var stream = await Seekable(path, cancellation).ConfigureAwait(false);
         await using var reader = await Guard(path, () => ParquetReader.CreateAsync(stream, cancellationToken: cancellation)).ConfigureAwait(false);
@@ -28,13 +28,17 @@ public static class ParquetDocuments
             {
                 row++;
                 if (group.Texts[i] is not { } text) continue;
-                Utf8Check.Require(text, $"{path}: row {row}", 0);
-                var scores = new Dictionary<string, double>(StringComparer.Ordinal);
-                foreach (var (name, values) in group.Scores)
+                if (Utf8Check.Problem(text, $"{name}: row {row}", 0) is { } problem)
                 {
-                    if (values[i] is { } value) scores[name] = value;
+                    DocumentSource.Refuse(malformed, new MalformedRecord(name, row, -1, text.Length, "not UTF-8", problem));
+                    continue;
                 }
-                yield return new Document(text, new Provenance(path, row - 1, row)) { Scores = scores };
+                var scores = new Dictionary<string, double>(StringComparer.Ordinal);
+                foreach (var (score, values) in group.Scores)
+                {
+                    if (values[i] is { } value) scores[score] = value;
+                }
+                yield return new Document(text, new Provenance(name, row - 1, row)) { Scores = scores };
             }
         }
     }
@@ -95,23 +99,31 @@ public static class ParquetDocuments
         {
             return await read().ConfigureAwait(false);
         }
-        catch (Exception error) when (error is not PerennialException and not OperationCanceledException and not OutOfMemoryException)
+        catch (Exception error) when (error is not PerennialException and not OperationCanceledException)
         {
             throw PerennialException.Damaged($"{path}: broken parquet file: {error.Message.ReplaceLineEndings(" ")}; fetch or write it again", error);
         }
     }
 
-    /// <summary>Parquet is read from its end: a compressed file is unpacked into memory first.</summary>
+    /// <summary>Parquet is read from its end: a compressed file is unpacked into a temporary one first.</summary>
     private static async Task<Stream> Seekable(string path, CancellationToken cancellation)
     {
         var stream = SourceStream.Open(path);
         if (stream.CanSeek) return stream;
         await using (stream)
         {
-            var memory = new MemoryStream();
-            await stream.CopyToAsync(memory, cancellation).ConfigureAwait(false);
-            memory.Position = 0;
-            return memory;
+            var unpacked = new FileStream(Path.Combine(Path.GetTempPath(), Path.GetRandomFileName()), FileMode.CreateNew, FileAccess.ReadWrite, FileShare.None, 1 << 16, FileOptions.DeleteOnClose);
+            try
+            {
+                await stream.CopyToAsync(unpacked, cancellation).ConfigureAwait(false);
+                unpacked.Position = 0;
+                return unpacked;
+            }
+            catch
+            {
+                await unpacked.DisposeAsync().ConfigureAwait(false);
+                throw;
+            }
         }
     }
 }

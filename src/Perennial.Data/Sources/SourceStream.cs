@@ -1,6 +1,7 @@
 using ICSharpCode.SharpZipLib;
 using ICSharpCode.SharpZipLib.GZip;
 using Perennial.Core;
+using SharpCompress.Compressors.Xz;
 
 namespace Perennial.Data.Sources;
 
@@ -23,6 +24,7 @@ public static class SourceStream
         }
         if (path.EndsWith(".gz", StringComparison.OrdinalIgnoreCase)) return new CheckedStream(new GZipInputStream(file), path, "gzip", file.Length > 0);
         if (path.EndsWith(".zst", StringComparison.OrdinalIgnoreCase)) return new CheckedStream(new ZstdSharp.DecompressionStream(file, leaveOpen: false), path, "zstd", file.Length > 0);
+        if (path.EndsWith(".xz", StringComparison.OrdinalIgnoreCase)) return new CheckedStream(new XZStream(file), path, "xz", file.Length > 0);
         return file;
     }
 

@@ -10,9 +10,9 @@ public static class TextDocuments
 {
     private const int WholeFileLimit = 64 << 10;
 
-    /// <summary>Reads a text file.</summary>
-    /// <exception cref="Core.PerennialException">Exit 3: not UTF-8 (file and byte offset), or broken compression.</exception>
-    public static async IAsyncEnumerable<Document> Read(string path, TextSplit split, [EnumeratorCancellation] CancellationToken cancellation = default)
+    /// <summary>Reads a text file; pieces that are not UTF-8, or longer than 128 MiB without a cut, are malformed.</summary>
+    /// <exception cref="Core.PerennialException">Exit 3: broken compression.</exception>
+    public static async IAsyncEnumerable<Document> Read(string path, string name, TextSplit split, Action<MalformedRecord> malformed, [EnumeratorCancellation] CancellationToken cancellation = default)
     {
         await using var stream = SourceStream.Open(path);
         var buffer = new GrowingBuffer(stream, path);
@@ -23,13 +23,23 @@ public static class TextDocuments
         while (true)
         {
             int length;
-            while ((length = cut.Find(buffer.Unread, buffer.Ended)) < 0) await buffer.Fill(cancellation).ConfigureAwait(false);
+            while ((length = cut.Find(buffer.Unread, buffer.Ended)) < 0 && buffer.Unread.Length <= GrowingBuffer.LargestRecord) await buffer.Fill(cancellation).ConfigureAwait(false);
             if (length == 0) break;
             var offset = buffer.Offset;
+            if (length < 0 || length > GrowingBuffer.LargestRecord)
+            {
+                length = length < 0 ? buffer.Unread.Length : length;
+                DocumentSource.Refuse(malformed, new MalformedRecord(name, line, offset, length, "too long", $"{name}: at byte {offset}: more than {GrowingBuffer.LargestRecord} bytes without a place to cut; split the text finer (split: auto or paragraph)"));
+                line += buffer.Unread[..length].Count((byte)'\n');
+                buffer.Skip(length);
+                continue;
+            }
             var piece = buffer.Take(length);
-            Utf8Check.Require(piece, path, offset);
             var text = split == TextSplit.Paragraph ? TrimNewlines(piece) : piece;
-            if (!text.Span.Trim(" \t\r\n"u8).IsEmpty) yield return new Document(text, new Provenance(path, record++, line));
+            if (Utf8Check.Problem(piece, name, offset) is { } problem)
+                DocumentSource.Refuse(malformed, new MalformedRecord(name, line, offset, length, "not UTF-8", problem));
+            else if (!text.Span.Trim(" \t\r\n"u8).IsEmpty)
+                yield return new Document(text, new Provenance(name, record++, line) { Offset = offset + piece.AsSpan().IndexOf(text.Span), Bytes = text.Length });
             line += piece.AsSpan().Count((byte)'\n');
         }
     }

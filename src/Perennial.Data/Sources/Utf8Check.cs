@@ -11,9 +11,15 @@ public static class Utf8Check
     /// <exception cref="PerennialException">Exit 3: file and byte offset of the first wrong byte.</exception>
     public static void Require(ReadOnlySpan<byte> text, string path, long offset)
     {
-        if (Utf8.IsValid(text)) return;
+        if (Problem(text, path, offset) is { } problem) throw PerennialException.Damaged(problem);
+    }
+
+    /// <summary>What is wrong with text that began at a byte offset of a file (place, byte, cure), or null.</summary>
+    public static string? Problem(ReadOnlySpan<byte> text, string path, long offset)
+    {
+        if (Utf8.IsValid(text)) return null;
         var position = 0;
         while (Rune.DecodeFromUtf8(text[position..], out _, out var length) == System.Buffers.OperationStatus.Done) position += length;
-        throw PerennialException.Damaged($"{path}: not UTF-8 at byte {offset + position} (0x{text[position]:x2}); convert the file to UTF-8 first");
+        return $"{path}: not UTF-8 at byte {offset + position} (0x{text[position]:x2}); convert the file to UTF-8 first";
     }
 }

@@ -13,10 +13,14 @@ internal static class DataPrepareCommand
     public static Command Create(CommandContext context)
     {
         var (recipe, set, json) = (DataCommand.RecipeArgument(), CommandExtensions.Set(), CommandExtensions.Json());
-        return new Command("prepare", "Tokenize a recipe's data into the cache, and say what every source gave.") { recipe, set, json }.Does(parsed =>
+        var workers = WorkerProcesses.Option();
+        return new Command("prepare", "Tokenize a recipe's data into the cache, and say what every source gave.") { recipe, set, workers, json }.Does(parsed =>
         {
             var bound = new RecipeLoader(context.Components).Load(parsed.GetRequiredValue(recipe), parsed.GetValue(set));
+            using var others = WorkerProcesses.Start(parsed, workers, context);
             using var data = DataPreparation.Prepare(bound.Data, bound.Seed, context.Error.WriteLine, context.Cancellation);
+            others.Wait();
+            if (others.IsWorker) return ExitCode.Done;
             foreach (var source in data.Statistics)
             {
                 if (parsed.GetValue(json)) context.Out.WriteJson(ToJson(source));

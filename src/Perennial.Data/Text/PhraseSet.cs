@@ -1,0 +1,125 @@
+namespace Perennial.Data.Text;
+
+/// <summary>
+/// Finds any of many phrases in one pass over a text (Aho and Corasick, CACM 18:6, 1975), ignoring the case of ASCII letters. Where
+/// whole words are asked for, letters and digits may not touch a phrase on either side.
+/// </summary>
+internal sealed class PhraseSet
+{
+    private readonly int[] next;
+    private readonly int[] found;
+    private readonly int[] shorter;
+    private readonly byte[][] phrases;
+    private readonly bool wholeWords;
+    private readonly byte[] classes = new byte[256];
+    private readonly int width;
+
+    public PhraseSet(IEnumerable<string> of, bool wholeWords)
+    {
+        this.wholeWords = wholeWords;
+        phrases = [.. of.Select(phrase => System.Text.Encoding.UTF8.GetBytes(phrase.Trim())).Select(bytes => Array.ConvertAll(bytes, Lower)).Where(bytes => bytes.Length > 0).DistinctBy(Convert.ToHexString)];
+        // Bytes that no phrase holds share one class: the table stays small and near.
+        width = 1;
+        foreach (var value in phrases.SelectMany(phrase => phrase).Distinct().Order()) classes[value] = (byte)Math.Min(255, width++);
+        if (width > 256) width = 256;
+        for (var upper = 'A'; upper <= 'Z'; upper++) classes[upper] = classes[char.ToLowerInvariant(upper)];
+        var edges = new List<int[]> { Node() };
+        var ends = new List<int> { -1 };
+        for (var number = 0; number < phrases.Length; number++)
+        {
+            var state = 0;
+            foreach (var value in phrases[number])
+            {
+                ref var target = ref edges[state][classes[value]];
+                if (target < 0)
+                {
+                    target = edges.Count;
+                    edges.Add(Node());
+                    ends.Add(-1);
+                    state = edges.Count - 1;
+                }
+                else
+                    state = target;
+            }
+            ends[state] = number;
+        }
+        next = new int[edges.Count * width];
+        shorter = new int[edges.Count];
+        var failure = new int[edges.Count];
+        var queue = new Queue<int>();
+        for (var symbol = 0; symbol < width; symbol++)
+        {
+            var target = edges[0][symbol];
+            next[symbol] = Math.Max(0, target);
+            if (target > 0) queue.Enqueue(target);
+        }
+        while (queue.TryDequeue(out var state))
+        {
+            shorter[state] = ends[failure[state]] >= 0 ? failure[state] : shorter[failure[state]];
+            for (var symbol = 0; symbol < width; symbol++)
+            {
+                var target = edges[state][symbol];
+                var fallback = next[failure[state] * width + symbol];
+                next[state * width + symbol] = target < 0 ? fallback : target;
+                if (target < 0) continue;
+                failure[target] = fallback;
+                queue.Enqueue(target);
+            }
+        }
+        found = [.. ends];
+    }
+
+    /// <summary>Number of phrases.</summary>
+    public int Count => phrases.Length;
+
+    /// <summary>A phrase, in lower case.</summary>
+    public string this[int number] => System.Text.Encoding.UTF8.GetString(phrases[number]);
+
+    /// <summary>Number of the first phrase found at or after a byte, or −1; <paramref name="end"/> is the byte behind it.</summary>
+    public int Find(ReadOnlySpan<byte> text, int from, out int end)
+    {
+        var state = 0;
+        for (var at = from; at < text.Length; at++)
+        {
+            state = next[state * width + classes[text[at]]];
+            if (state == 0) continue;
+            for (var hit = found[state] >= 0 ? state : shorter[state]; hit > 0; hit = shorter[hit])
+            {
+                var phrase = phrases[found[hit]];
+                if (wholeWords && !IsWhole(text, at + 1 - phrase.Length, at + 1)) continue;
+                end = at + 1;
+                return found[hit];
+            }
+        }
+        end = text.Length;
+        return -1;
+    }
+
+    /// <summary>Whether any phrase is in the text.</summary>
+    public bool IsIn(ReadOnlySpan<byte> text) => Find(text, 0, out _) >= 0;
+
+    /// <summary>How often phrases are in the text, overlapping ones apart.</summary>
+    public int CountIn(ReadOnlySpan<byte> text)
+    {
+        var count = 0;
+        for (var at = 0; Find(text, at, out var end) >= 0; at = end) count++;
+        return count;
+    }
+
+    /// <summary>Reads a list of phrases: one a line, <c>#</c> begins a comment line.</summary>
+    public static IEnumerable<string> ReadList(string path) => File.ReadLines(path).Select(line => line.Trim()).Where(line => line.Length > 0 && line[0] != '#');
+
+    private static bool IsWhole(ReadOnlySpan<byte> text, int start, int end) =>
+        (start == 0 || !IsWordByte(text[start - 1])) && (end == text.Length || !IsWordByte(text[end]));
+
+    private static bool IsWordByte(byte value) => value is >= (byte)'a' and <= (byte)'z' or >= (byte)'A' and <= (byte)'Z' or >= (byte)'0' and <= (byte)'9' or >= 0x80;
+
+    private static byte Lower(byte value) => value is >= (byte)'A' and <= (byte)'Z' ? (byte)(value | 0x20) : value;
+
+    private int[] Node()
+    {
+        var node = new int[width];
+        Array.Fill(node, -1);
+        return node;
+    }
+}

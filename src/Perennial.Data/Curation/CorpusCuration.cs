@@ -179,5 +179,4 @@ public static class CorpusCuration
         return Convert.ToHexStringLower(hash.GetCurrentHash());
     }
 
-    private static string? ReadText(string path) => File.Exists(path) ? File.ReadAllText(path) : null;
 }

@@ -36,9 +36,10 @@ public class CurationTests
     public void Threads_and_processes_make_no_difference()
     {
         using var folder = new TemporaryFolder();
-        CorpusCuration.Run(Request(folder, "one") with { Threads = 1 });
-        CorpusCuration.Run(Request(folder, "many") with { Threads = 4, Memory = 1 });
-        Parallel.For(0, 3, _ => CorpusCuration.Run(Request(folder, "shared") with { Threads = 1 }));
+        var request = Request(folder, "one") with { Threads = 1 };
+        CorpusCuration.Run(request);
+        CorpusCuration.Run(request with { Output = Path.Combine(folder.Path, "many"), Threads = 4, Memory = 1 });
+        Parallel.For(0, 3, _ => CorpusCuration.Run(request with { Output = Path.Combine(folder.Path, "shared") }));
         Assert.Equal(Content(Path.Combine(folder.Path, "one")), Content(Path.Combine(folder.Path, "many")));
         Assert.Equal(Content(Path.Combine(folder.Path, "one")), Content(Path.Combine(folder.Path, "shared")));
         Assert.Equal(["documents", "removed"], Directory.GetDirectories(Path.Combine(folder.Path, "one")).Select(Path.GetFileName).Order());

@@ -10,7 +10,7 @@ internal static class DataCommand
     public static Command Create(CommandContext context) => new("data", "Prepare and look at a recipe's data; clean files without one.")
     {
         DataPrepareCommand.Create(context), DataStatsCommand.Create(context), DataInspectCommand.Create(context), DataTraceCommand.Create(context), DataReportCommand.Create(context),
-        DataOperatorsCommand.CreateFilter(context), DataOperatorsCommand.CreateDedup(context), DataClassifierCommand.Create(context),
+        DataOperatorsCommand.CreateFilter(context), DataOperatorsCommand.CreateDedup(context), DataClassifierCommand.Create(context), DataSynthesizeCommand.Create(context),
     };
 
     /// <summary>The recipe that a data command works on.</summary>

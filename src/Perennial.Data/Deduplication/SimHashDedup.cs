@@ -17,11 +17,11 @@ public sealed record SimHashDedupOptions
     [Range(0, 3)]
     public int Distance { get; init; } = 3;
 
-    /// <summary>Words of an n-gram.</summary>
+    /// <summary>Words of an n-gram that sketches are made of.</summary>
     [Range(1, 20)]
-    public int Ngram { get; init; } = 3;
+    public int Ngram { get; init; } = 1;
 
-    /// <summary>Smallest Jaccard similarity of the n-grams, verified; 0 trusts the sketches.</summary>
+    /// <summary>Smallest Jaccard similarity of 3-grams of words, verified; 0 trusts the sketches.</summary>
     [Range(0.0, 1.0)]
     public double Verify { get; init; } = 0.5;
 
@@ -38,6 +38,7 @@ public sealed record SimHashDedupOptions
 public sealed class SimHashDedup(SimHashDedupOptions options) : ICorpusFilter
 {
     private const int Blocks = 4;
+    private const int VerifiedNgram = 3;
 
     private readonly record struct Entry(uint Block, ulong Hash, DocumentKey Key) : IComparable<Entry>
     {
@@ -120,7 +121,7 @@ public sealed class SimHashDedup(SimHashDedupOptions options) : ICorpusFilter
         var similarity = 1 - BitOperations.PopCount(one.Hash ^ other.Hash) / 64.0;
         if (options.Verify > 0)
         {
-            similarity = Shingles.Jaccard(Shingles.Set(corpus.Read(one.Key).Text.Span, options.Ngram), Shingles.Set(corpus.Read(other.Key).Text.Span, options.Ngram));
+            similarity = Shingles.Jaccard(Shingles.Set(corpus.Read(one.Key).Text.Span, VerifiedNgram), Shingles.Set(corpus.Read(other.Key).Text.Span, VerifiedNgram));
             if (similarity < options.Verify) return;
         }
         clusters.Link(one.Key, other.Key, (float)similarity);

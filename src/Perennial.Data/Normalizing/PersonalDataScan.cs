@@ -81,7 +81,7 @@ internal static class PersonalDataScan
         if (candidate.Count((byte)':') >= 2) return candidate.Length >= 3 && IPAddress.TryParse(Encoding.ASCII.GetString(candidate), out var six) && six.AddressFamily == System.Net.Sockets.AddressFamily.InterNetworkV6;
         // Four numbers up to 255; a port behind a colon is not part of it.
         if (start != at) return false;
-        if (colons) end = start + candidate.IndexOf((byte)':');
+        if (colons && candidate.IndexOf((byte)':') is > 0 and var port) end = start + port;
         candidate = text[start..end];
         if (candidate.Count((byte)'.') != 3 || candidate.IndexOfAnyExcept(DigitsAndDots) >= 0) return false;
         foreach (var range in candidate.Split((byte)'.'))

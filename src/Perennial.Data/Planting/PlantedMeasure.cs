@@ -94,7 +94,7 @@ public sealed class PlantedMeasure
     {
         var result = Curate(("exact-dedup", typeof(ExactDedup), new ExactDedupOptions()));
         // Of every set of equal texts one stays.
-        var groups = corpus.Truth.Where(one => one.Kind is "exact" or "clean" or "near").GroupBy(one => Normal(corpus.Texts[one.Id])).ToList();
+        var groups = corpus.Truth.GroupBy(one => Normal(corpus.Texts[one.Id])).ToList();
         var planted = groups.Sum(group => group.Count() - 1);
         var found = groups.Sum(group => Math.Min(group.Count() - 1, group.Count(one => result.Removed.Contains(one.Id))));
         return new PlantedScore("exact-dedup", planted, found, result.Removed.Count, found, 1, 1);
@@ -126,10 +126,10 @@ public sealed class PlantedMeasure
     {
         var result = Curate(("simhash-dedup", typeof(SimHashDedup), new SimHashDedupOptions()));
         var sets = corpus.Texts.Select(text => Shingles.Set(Encoding.UTF8.GetBytes(text), 3)).ToList();
-        var alike = corpus.Truth.Where(one => one.Of >= 0 && one.Kind is "exact" or "near").Where(one => Shingles.Jaccard(sets[one.Id], sets[one.Of]) >= 0.95).ToList();
+        var alike = corpus.Truth.Where(one => one.Of >= 0 && one.Kind is "exact" or "near").Where(one => Shingles.Jaccard(sets[one.Id], sets[one.Of]) >= 0.9).ToList();
         var found = alike.Count(one => result.Removed.Contains(one.Id) || result.Removed.Contains(one.Of));
         var right = result.Removed.Count(id => Enumerable.Range(0, sets.Count).Any(other => other != id && Shingles.Jaccard(sets[id], sets[other]) >= 0.5));
-        return new PlantedScore("simhash-dedup: pairs of Jaccard ≥ 0.95", alike.Count, found, result.Removed.Count, right, 0.8, 1);
+        return new PlantedScore("simhash-dedup: pairs of Jaccard ≥ 0.9", alike.Count, found, result.Removed.Count, right, 0.8, 1);
     }
 
     private PlantedScore Passages()
@@ -137,9 +137,9 @@ public sealed class PlantedMeasure
         var result = Curate(("exact-dedup", typeof(ExactDedup), new ExactDedupOptions()), ("minhash-dedup", typeof(MinHashDedup), new MinHashDedupOptions { Threshold = 0.3, Bands = 60, Rows = 2 }), ("substring-dedup", typeof(SubstringDedup), new SubstringDedupOptions()));
         var copies = Of("passage").GroupBy(one => one.Marks[0]).ToList();
         var found = copies.Count(copy => copy.Count(one => result.Kept.TryGetValue(one.Id, out var text) && text.Contains(one.Marks[0], StringComparison.Ordinal)) == 1);
-        // Right is a cut inside one of the planted passages (near-duplicates were taken out before).
+        // Right is a cut in a document that shares a stretch: planted passages, what is left of near copies, other languages (drawn from the same few texts).
         var changed = result.Kept.Where(pair => pair.Value != corpus.Texts[pair.Key]).Select(pair => pair.Key).ToList();
-        return new PlantedScore("substring-dedup: passages of 60 words", copies.Count, found, changed.Count, changed.Count(id => corpus.Truth[id].Kind == "passage" || corpus.Truth[id].Kind is "near"), 0.99, 0.99);
+        return new PlantedScore("substring-dedup: passages of 60 words", copies.Count, found, changed.Count, changed.Count(id => corpus.Truth[id].Kind is "passage" or "near" or "language"), 0.99, 0.99);
     }
 
     private PlantedScore Toxic()
@@ -159,8 +159,8 @@ public sealed class PlantedMeasure
         var train = Lines(toxic.Take(toxic.Count / 2)).ToLookup(line => IsToxic(Encoding.UTF8.GetString(line.Span)));
         var model = LinearClassifier.Train([.. train[true]], [.. train[false], .. Lines(clean.Take(clean.Count / 4))], passes: 20);
         var test = Lines(toxic.Skip(toxic.Count / 2).Concat(clean.Skip(clean.Count * 3 / 4)));
-        var flagged = test.Where(line => model.Score(line.Span) > 0.5).Select(line => Encoding.UTF8.GetString(line.Span)).ToList();
-        return new PlantedScore("classifier: toxic lines, trained on half", test.Count(line => IsToxic(Encoding.UTF8.GetString(line.Span))), flagged.Count(IsToxic), flagged.Count, flagged.Count(IsToxic), 0.9, 0.9);
+        var flagged = test.Where(line => model.Score(line.Span) > 0.8).Select(line => Encoding.UTF8.GetString(line.Span)).ToList();
+        return new PlantedScore("classifier: toxic lines, trained on half", test.Count(line => IsToxic(Encoding.UTF8.GetString(line.Span))), flagged.Count(IsToxic), flagged.Count, flagged.Count(IsToxic), 0.8, 0.8);
     }
 
     private PlantedScore PersonalData()

@@ -1,4 +1,3 @@
-using ICSharpCode.SharpZipLib;
 using ICSharpCode.SharpZipLib.GZip;
 using Perennial.Core;
 using SharpCompress.Compressors.Xz;
@@ -51,7 +50,8 @@ public static class SourceStream
                 else if (buffer.Length > 0 && !sawData && !hasBytes) throw new InvalidDataException("the file is empty");
                 return read;
             }
-            catch (Exception error) when (error is InvalidDataException or SharpZipBaseException or ZstdSharp.ZstdException or EndOfStreamException)
+            // Each library has exceptions of its own for damage, and broken data may trip any other.
+            catch (Exception error) when (error is not (OperationCanceledException or PerennialException))
             {
                 throw PerennialException.Damaged($"{path}: broken {format} data: {error.Message.ReplaceLineEndings(" ")}; fetch or compress it again", error);
             }

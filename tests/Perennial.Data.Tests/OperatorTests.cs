@@ -52,6 +52,20 @@ public class OperatorTests
         }, iter: 2000);
     }
 
+    [Fact]
+    public void Phrases_are_found_as_by_looking_for_each()
+    {
+        string[] phrases = ["abcabca", "bcabcabb", "cccabcab", "aabbccaa b"];
+        var (loose, whole, brief) = (new Text.PhraseSet(phrases, false), new Text.PhraseSet(phrases, true), new Text.PhraseSet(["ab", "ca", "cab", "b"], false));
+        Gen.String[Gen.Char["abcABC "], 0, 120].Sample(text =>
+        {
+            var bytes = Encoding.UTF8.GetBytes(text);
+            Assert.Equal(phrases.Any(phrase => text.Contains(phrase, StringComparison.OrdinalIgnoreCase)), loose.IsIn(bytes));
+            Assert.Equal(new[] { "ab", "ca", "cab", "b" }.Any(phrase => text.Contains(phrase, StringComparison.OrdinalIgnoreCase)), brief.IsIn(bytes));
+            Assert.Equal(phrases.Any(phrase => (" " + text + " ").Contains(" " + phrase + " ", StringComparison.OrdinalIgnoreCase)), whole.IsIn(bytes));
+        }, iter: 5000);
+    }
+
     [Theory]
     [InlineData("write to jane.doe+news@example.co.uk.", "write to <EMAIL>.")]
     [InlineData("host 192.168.10.254:8080 up", "host <IP>:8080 up")]

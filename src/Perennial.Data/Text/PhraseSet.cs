@@ -1,3 +1,6 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+
 namespace Perennial.Data.Text;
 
 /// <summary>
@@ -13,6 +16,11 @@ internal sealed class PhraseSet
     private readonly bool wholeWords;
     private readonly byte[] classes = new byte[256];
     private readonly int width;
+
+    // Where all phrases are long enough, one of four neighbouring places tells: hashes of the four bytes at each phrase's first four places.
+    private const int SampledLength = 7;
+    private readonly ulong[]? sampled;
+    private readonly int longest;
 
     public PhraseSet(IEnumerable<string> of, bool wholeWords)
     {
@@ -66,7 +74,24 @@ internal sealed class PhraseSet
                 queue.Enqueue(target);
             }
         }
+        // Rows instead of states, and rows with a phrase complemented: one addition and one load a byte.
+        for (var i = 0; i < next.Length; i++)
+        {
+            var state = next[i];
+            next[i] = ends[state] >= 0 || shorter[state] > 0 ? ~(state * width) : state * width;
+        }
         found = [.. ends];
+        longest = phrases.Length == 0 ? 0 : phrases.Max(phrase => phrase.Length);
+        if (phrases.Length == 0 || phrases.Min(phrase => phrase.Length) < SampledLength) return;
+        sampled = new ulong[1024];
+        foreach (var phrase in phrases)
+        {
+            for (var at = 0; at < 4; at++)
+            {
+                var bit = Sample(ref phrase[at]);
+                sampled[bit >> 6] |= 1UL << (int)(bit & 63);
+            }
+        }
     }
 
     /// <summary>Number of phrases.</summary>
@@ -78,12 +103,31 @@ internal sealed class PhraseSet
     /// <summary>Number of the first phrase found at or after a byte, or −1; <paramref name="end"/> is the byte behind it.</summary>
     public int Find(ReadOnlySpan<byte> text, int from, out int end)
     {
-        var state = 0;
-        for (var at = from; at < text.Length; at++)
+        if (sampled is null || text.Length - from < SampledLength) return Scan(text, from, text.Length, out end);
+        // A phrase covers a sampled place with its four bytes, wherever it begins.
+        ref var first = ref MemoryMarshal.GetReference(text);
+        for (var at = from; at + 4 <= text.Length; at += 4)
         {
-            state = next[state * width + classes[text[at]]];
-            if (state == 0) continue;
-            for (var hit = found[state] >= 0 ? state : shorter[state]; hit > 0; hit = shorter[hit])
+            var bit = Sample(ref Unsafe.Add(ref first, at));
+            if ((sampled[bit >> 6] >> (int)(bit & 63) & 1) == 0) continue;
+            var number = Scan(text, Math.Max(from, at - longest), Math.Min(text.Length, at + longest), out end);
+            if (number >= 0) return number;
+        }
+        end = text.Length;
+        return -1;
+    }
+
+    private int Scan(ReadOnlySpan<byte> text, int from, int through, out int end)
+    {
+        var row = 0;
+        ref var kinds = ref MemoryMarshal.GetArrayDataReference(classes);
+        ref var table = ref MemoryMarshal.GetArrayDataReference(next);
+        for (var at = from; at < through; at++)
+        {
+            row = Unsafe.Add(ref table, row + Unsafe.Add(ref kinds, text[at]));
+            if (row >= 0) continue;
+            row = ~row;
+            for (var hit = found[row / width] >= 0 ? row / width : shorter[row / width]; hit > 0; hit = shorter[hit])
             {
                 var phrase = phrases[found[hit]];
                 if (wholeWords && !IsWhole(text, at + 1 - phrase.Length, at + 1)) continue;
@@ -94,6 +138,9 @@ internal sealed class PhraseSet
         end = text.Length;
         return -1;
     }
+
+    // The place of four bytes, in lower case, in a table of bits.
+    private static uint Sample(ref byte at) => (Unsafe.ReadUnaligned<uint>(ref at) | 0x20202020) * 0x9E3779B1 >> 16;
 
     /// <summary>Whether any phrase is in the text.</summary>
     public bool IsIn(ReadOnlySpan<byte> text) => Find(text, 0, out _) >= 0;

@@ -153,6 +153,40 @@ public class ReaderTests
     }
 
     [Fact]
+    public void Objects_below_a_prefix_are_fetched_by_the_protocol_of_s3()
+    {
+        using var folder = new TemporaryFolder();
+        using var server = new HttpListener();
+        var port = 20_000 + Random.Shared.Next(20_000);
+        server.Prefixes.Add($"http://127.0.0.1:{port}/");
+        server.Start();
+        var serving = Task.Run(async () =>
+        {
+            while (server.IsListening)
+            {
+                HttpListenerContext call;
+                try { call = await server.GetContextAsync(); }
+                catch (Exception error) when (error is HttpListenerException or ObjectDisposedException) { return; }
+                var isList = call.Request.Url!.Query.Contains("list-type=2", StringComparison.Ordinal);
+                var body = isList
+                    ? "<?xml version=\"1.0\"?><ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Name>b</Name><KeyCount>3</KeyCount><IsTruncated>false</IsTruncated>" + string.Concat(new[] { "p/b.txt", "p/a.txt", "p/skip.bin" }.Select(key => $"<Contents><Key>{key}</Key><ETag>\"e\"</ETag><Size>7</Size><LastModified>2020-01-01T00:00:00.000Z</LastModified></Contents>")) + "</ListBucketResult>"
+                    : "text " + Path.GetFileNameWithoutExtension(call.Request.Url.AbsolutePath) + ".";
+                call.Response.ContentType = isList ? "application/xml" : "text/plain";
+                call.Response.Headers["ETag"] = "\"e\"";
+                var bytes = Encoding.UTF8.GetBytes(body);
+                call.Response.ContentLength64 = bytes.Length;
+                call.Response.OutputStream.Write(bytes);
+                call.Response.Close();
+            }
+        });
+        foreach (var (name, value) in new[] { ("AWS_ENDPOINT_URL", $"http://127.0.0.1:{port}"), ("AWS_ACCESS_KEY_ID", "k"), ("AWS_SECRET_ACCESS_KEY", "s"), ("AWS_REGION", "us-east-1") }) Environment.SetEnvironmentVariable(name, value);
+        var files = SourceFiles.Locate("s3://b/p/", folder.Path);
+        Assert.Equal([("s3://b/p/a.txt", "text a."), ("s3://b/p/b.txt", "text b.")], files.Select(file => (file.Name, File.ReadAllText(file.Path))));
+        server.Stop();
+        serving.Wait();
+    }
+
+    [Fact]
     public void Random_bytes_never_break_a_reader() => Fuzz(TimeSpan.FromSeconds(3));
 
     // Ten minutes: PERENNIAL_FUZZ_SECONDS=600 with --filter-method '*Random_bytes*'.

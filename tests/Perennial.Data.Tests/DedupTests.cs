@@ -41,7 +41,7 @@ public class DedupTests
         string[][] files = [[text, Words(5, 200), text + " and a little more of it", text[..^20] + "end"]];
         Assert.Equal([text, Words(5, 200)], Run(folder, files, Spec<MinHashDedup>("minhash-dedup", new MinHashDedupOptions())).Kept);
         Assert.Equal([Words(5, 200), text + " and a little more of it"], Run(folder, files, Spec<MinHashDedup>("minhash-dedup", new MinHashDedupOptions { Prefer = DuplicatePreference.Longest })).Kept);
-        Assert.Equal([text, Words(5, 200)], Run(folder, files, Spec<SimHashDedup>("simhash-dedup", new SimHashDedupOptions())).Kept);
+        Assert.Equal([text, Words(5, 200)], Run(folder, [[text, Words(5, 200), text + "!"]], Spec<SimHashDedup>("simhash-dedup", new SimHashDedupOptions())).Kept);
         Assert.Equal(2, Run(folder, files, Spec<SemanticDedup>("semantic-dedup", new SemanticDedupOptions())).Kept.Count);
     }
 

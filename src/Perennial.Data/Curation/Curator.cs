@@ -83,8 +83,9 @@ internal sealed class Curator
     {
         var records = account.MalformedRecords;
         if (records == 0) return;
-        if (records >= source.Malformed * (account.Documents + records) || account.DamagedFiles >= Math.Max(1, source.Malformed * account.Files))
-            throw PerennialException.Damaged($"{account.FirstMalformed} ({records} of {account.Documents + records} records and {account.DamagedFiles} of {account.Files} files of '{source.Path}' are malformed, the limit is malformed: {source.Malformed})");
+        var damaged = source.Malformed < 1 && account.DamagedFiles >= Math.Max(1, source.Malformed * account.Files);
+        if (records >= source.Malformed * (account.Documents + records) || damaged)
+            throw PerennialException.Damaged($"{account.FirstMalformed} ({records} of {account.Documents + records} records and {account.DamagedFiles} of {account.Files} files of '{source.Path}' are malformed; the limit is malformed: {source.Malformed})");
         notify?.Invoke($"{source.Path}: {records} malformed {(records == 1 ? "record" : "records")} set aside; the first: {account.FirstMalformed}");
     }
 

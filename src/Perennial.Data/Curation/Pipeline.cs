@@ -47,7 +47,7 @@ internal sealed class Pipeline
             if (first is ICorpusFilter) Close(step);
             else
             {
-                if (first.Learns || (!first.AppliesToHeldOut && segments.Count == 0)) Close(null);
+                if (segments.Count == 0 ? first.Learns || !first.AppliesToHeldOut : first.Learns && (steps.Count > 0 || decides is not null)) Close(null);
                 steps.Add(step);
             }
         }

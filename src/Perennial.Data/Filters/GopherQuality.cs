@@ -81,6 +81,7 @@ public sealed class GopherQuality(GopherQualityOptions options) : IFilter
         Span<byte> lower = stackalloc byte[16];
         var found = 0;
         Span<ulong> foundWords = stackalloc ulong[64];
+        var isAscii = System.Text.Ascii.IsValid(text);
         var starts = words.Starts;
         var ends = words.Ends;
         for (var i = 0; i < starts.Length; i++)
@@ -91,8 +92,8 @@ public sealed class GopherQuality(GopherQualityOptions options) : IFilter
             while (IsPunctuation(text[end - 1])) end--;
             plain++;
             var word = text[start..end];
-            characters += Characters(word);
-            if (HasLetter(word)) alphabetic++;
+            characters += isAscii ? word.Length : Characters(word);
+            if ((uint)((word[0] | 0x20) - 'a') < 26 || HasLetter(word)) alphabetic++;
             if (found >= options.StopWords || word.Length > 12) continue;
             for (var j = 0; j < word.Length; j++) lower[j] = word[j] is >= (byte)'A' and <= (byte)'Z' ? (byte)(word[j] | 0x20) : word[j];
             var hash = WordHash.Of(lower[..word.Length]);

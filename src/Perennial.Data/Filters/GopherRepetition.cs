@@ -60,12 +60,18 @@ public sealed class GopherRepetition(GopherRepetitionOptions options) : IFilter
         {
             var n = FirstTop + i;
             if (words.Count < n) break;
-            if (most != int.MaxValue && (long)most * grams.Longest(n) <= options.Top[i] * text.Length) continue;
+            var limit = options.Top[i] * text.Length;
+            var longest = grams.Longest(n);
+            if (most != int.MaxValue && (long)most * longest <= limit) continue;
+            most = Math.Min(most, grams.MostFrequentAtMost(n));
+            if ((long)most * longest <= limit) continue;
             var bytes = grams.MostFrequent(n, out var count);
             most = Math.Min(most, count);
-            if (bytes > options.Top[i] * text.Length) return $"most frequent {n}-gram";
+            if (bytes > limit) return $"most frequent {n}-gram";
         }
-        if (options.Repeated.Count == 0 || words.Count < FirstRepeated || grams.RepeatedCover(FirstRepeated) <= options.Repeated.Min() * text.Length) return null;
+        if (options.Repeated.Count == 0 || words.Count < FirstRepeated) return null;
+        var least = options.Repeated.Min() * text.Length;
+        if (grams.RepeatedCoverAtMost(FirstRepeated) <= least || grams.RepeatedCover(FirstRepeated) <= least) return null;
         for (var i = 0; i < options.Repeated.Count; i++)
         {
             if (grams.Repeated(FirstRepeated + i) > options.Repeated[i] * text.Length) return $"repeated {FirstRepeated + i}-grams";

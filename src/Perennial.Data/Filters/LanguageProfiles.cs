@@ -19,7 +19,7 @@ public sealed class LanguageProfiles
     private const float Step = 16;
 
     // Stretches overlap, so they are far from independent: the evidence of this many of them counts as one.
-    private const float Dependence = 24;
+    private const float Dependence = 16;
 
     private static readonly Lazy<LanguageProfiles> Shared = new(() => new LanguageProfiles(ReadShipped()));
 
@@ -52,7 +52,7 @@ public sealed class LanguageProfiles
     /// <summary>Known languages, as ISO 639-1 codes.</summary>
     public IReadOnlyList<string> Languages { get; }
 
-    /// <summary>The likeliest language of a text and its probability; from at most four stretches of 192 bytes, spread over the text.</summary>
+    /// <summary>The likeliest language of a text and its probability; from at most four stretches of 96 bytes, spread over the text.</summary>
     public (string Language, double Probability) Identify(ReadOnlySpan<byte> text)
     {
         var scores = Score(text, out var seen);
@@ -68,7 +68,7 @@ public sealed class LanguageProfiles
 
     private int[] Score(ReadOnlySpan<byte> text, out int seen)
     {
-        const int Window = 192;
+        const int Window = 96;
         Span<byte> piece = stackalloc byte[Window + 8];
         seen = 0;
         var windows = text.Length <= 4 * Window ? (text.Length + Window - 1) / Window : 4;
@@ -77,7 +77,7 @@ public sealed class LanguageProfiles
         {
             var start = text.Length <= 4 * Window ? window * Window : (int)((long)(text.Length - Window) * window / (windows - 1));
             var length = Normalize(text[start..Math.Min(text.Length, start + Window)], piece);
-            // 16-bit sums cannot overflow: 4 · 192 stretches of at most 128 would, hence weights end at ±42.
+            // 16-bit sums cannot overflow: 4 · 97 stretches of at most 42 stay below 32,767.
             var (low, high) = (Vector256<short>.Zero, Vector256<short>.Zero);
             ref var first = ref MemoryMarshal.GetArrayDataReference(weights);
             for (var at = 0; at + 2 <= length; at++)

@@ -37,7 +37,8 @@ internal sealed partial class ParagraphCut
         while (true)
         {
             var found = text[position..].IndexOf("\n\n"u8);
-            var foundWindows = text[position..].IndexOf("\n\r\n"u8);
+            // Only what lies before matters: the rest of the buffer would be searched again for every document.
+            var foundWindows = (found < 0 ? text[position..] : text.Slice(position, found + 2)).IndexOf("\n\r\n"u8);
             if (found < 0 && foundWindows < 0) return ended ? text.Length : -1;
             position += found < 0 || (foundWindows >= 0 && foundWindows < found) ? foundWindows + 3 : found + 2;
             while (position < text.Length && text[position] is (byte)'\n' or (byte)'\r') position++;

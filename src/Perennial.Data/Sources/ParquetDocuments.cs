@@ -16,12 +16,13 @@ public static class ParquetDocuments
         await using var stream = await Seekable(path, cancellation).ConfigureAwait(false);
         await using var reader = await Guard(path, () => ParquetReader.CreateAsync(stream, cancellationToken: cancellation)).ConfigureAwait(false);
         // Columns inside lists and structures have other lengths than the table.
-        var columns = reader.Schema.GetDataFields().Where(column => column.Path.Length == 1 && column.MaxRepetitionLevel == 0).ToList();
+        var columns = await Guard(path, () => Task.FromResult(reader.Schema.GetDataFields().Where(column => column.Path.Length == 1 && column.MaxRepetitionLevel == 0).ToList())).ConfigureAwait(false);
         var column = columns.FirstOrDefault(candidate => candidate.Name == field)
             ?? throw PerennialException.Damaged($"{path}: has no column '{field}'; it has {string.Join(", ", columns.Select(candidate => $"'{candidate.Name}'"))} (choose one with 'field')");
         if (!IsText(column) && !IsBytes(column)) throw PerennialException.Damaged($"{path}: column '{field}' is not text but {column.ClrType.Name}");
         var row = 0L;
-        for (var number = 0; number < reader.RowGroupCount; number++)
+        var groups = await Guard(path, () => Task.FromResult(reader.RowGroupCount)).ConfigureAwait(false);
+        for (var number = 0; number < groups; number++)
         {
             var group = await Guard(path, () => ReadGroup(reader, number, column, columns, cancellation)).ConfigureAwait(false);
             for (var i = 0; i < group.Texts.Length; i++)

@@ -39,7 +39,7 @@ public static class TextDocuments
             if (Utf8Check.Problem(piece, name, offset) is { } problem)
                 DocumentSource.Refuse(malformed, new MalformedRecord(name, line, offset, length, "not UTF-8", problem));
             else if (!text.Span.Trim(" \t\r\n"u8).IsEmpty)
-                yield return new Document(text, new Provenance(name, record++, line) { Offset = offset + piece.AsSpan().IndexOf(text.Span), Bytes = text.Length });
+                yield return new Document(text, new Provenance(name, record++, line) { Offset = offset + (text.Length == piece.Length ? 0 : piece.AsSpan().IndexOfAnyExcept((byte)'\r', (byte)'\n')), Bytes = text.Length });
             line += piece.AsSpan().Count((byte)'\n');
         }
     }

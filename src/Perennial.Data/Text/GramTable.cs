@@ -47,11 +47,12 @@ internal ref struct GramTable
     public readonly long MostFrequent(int n, out int count)
     {
         Clear();
+        var power = Power(n);
         count = 0;
-        for (var i = 0; i + n <= words; i++) count = Math.Max(count, ++counts[Slot(Hash(i, n))]);
+        for (var i = 0; i + n <= words; i++) count = Math.Max(count, ++counts[Slot(Hash(i, n, power))]);
         for (var i = 0; i + n <= words; i++)
         {
-            if (counts[Slot(Hash(i, n))] == count) return (long)count * (lengths[i + n] - lengths[i] + n - 1);
+            if (counts[Slot(Hash(i, n, power))] == count) return (long)count * (lengths[i + n] - lengths[i] + n - 1);
         }
         return 0;
     }
@@ -60,10 +61,11 @@ internal ref struct GramTable
     public readonly long Repeated(int n)
     {
         Clear();
+        var power = Power(n);
         var bytes = 0L;
         for (var i = 0; i + n <= words;)
         {
-            ref var count = ref counts[Slot(Hash(i, n))];
+            ref var count = ref counts[Slot(Hash(i, n, power))];
             if (count == 0)
             {
                 count = 1;
@@ -80,13 +82,44 @@ internal ref struct GramTable
     public readonly long RepeatedCover(int n)
     {
         Clear();
+        var power = Power(n);
         var (bytes, covered) = (0L, 0);
         for (var i = 0; i + n <= words; i++)
         {
-            ref var count = ref counts[Slot(Hash(i, n))];
+            ref var count = ref counts[Slot(Hash(i, n, power))];
             if (count++ == 0) continue;
             var from = Math.Max(covered, i);
             bytes += lengths[i + n] - lengths[from];
+            covered = i + n;
+        }
+        return bytes;
+    }
+
+    /// <summary>At least the count of the most frequent n-gram: counted by hash alone, so that others may add to it.</summary>
+    public readonly int MostFrequentAtMost(int n)
+    {
+        Clear();
+        var (power, most) = (Power(n), 0);
+        for (var i = 0; i + n <= words; i++) most = Math.Max(most, ++counts[(int)Hash(i, n, power) & mask]);
+        return most;
+    }
+
+    /// <summary>At least <see cref="RepeatedCover"/>: told by one bit for each hash.</summary>
+    public readonly long RepeatedCoverAtMost(int n)
+    {
+        // The table of counts as bits: 64 for every word at least, so that chance repeats are one in a hundred.
+        Clear();
+        var power = Power(n);
+        var (bytes, covered) = (0L, 0);
+        var bits = (uint)((mask + 1) * 32L - 1);
+        for (var i = 0; i + n <= words; i++)
+        {
+            var bit = (uint)Hash(i, n, power) & bits;
+            ref var word = ref counts[bit >> 5];
+            var seen = word >> (int)(bit & 31) & 1;
+            word |= 1 << (int)(bit & 31);
+            if (seen == 0) continue;
+            bytes += lengths[i + n] - lengths[Math.Max(covered, i)];
             covered = i + n;
         }
         return bytes;
@@ -105,11 +138,13 @@ internal ref struct GramTable
         Array.Clear(counts, 0, mask + 1);
     }
 
-    private readonly ulong Hash(int at, int n)
+    private readonly ulong Hash(int at, int n, ulong power) => WordHash.Mix(prefix[at + n] - prefix[at] * power);
+
+    private static ulong Power(int n)
     {
         var power = Base;
         for (var i = 1; i < n; i++) power *= Base;
-        return WordHash.Mix(prefix[at + n] - prefix[at] * power);
+        return power;
     }
 
     // The slot of a key; a slot whose count is 0 is free and takes it.

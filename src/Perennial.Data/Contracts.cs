@@ -54,13 +54,17 @@ public sealed record OrderContext(ulong Seed, int Source, long Windows, Func<str
 
 /// <summary>
 /// In which order the windows of a source are seen. Constructor services: its options and an <see cref="OrderContext"/>.
-/// Must be a bijection of positions to windows for every epoch, computable at any position without history.
+/// Must be an injection of positions to windows for every epoch (a bijection unless it says <see cref="Length"/>), computable at any position without history.
 /// </summary>
 [ComponentRole("order")]
 public interface ISampleOrder
 {
     /// <summary>The window seen at a position of an epoch; both zero-based.</summary>
     long Window(long epoch, long position);
+
+    /// <summary>Windows of an epoch: all of them, or fewer where the order reads a part of the source.</summary>
+    /// <param name="windows">Windows of the source.</param>
+    long Length(long windows) => windows;
 }
 
 /// <summary>Turns text into token ids and back. Thread-safe.</summary>

@@ -83,8 +83,13 @@ public interface IEntryOptimizer : IOptimizer
 public interface ISchedule
 {
     /// <summary>Multiplier of the peak rate for the update that follows <paramref name="step"/> finished steps.</summary>
-    /// <param name="step">Zero-based step.</param>
-    /// <param name="totalSteps">Planned steps of the run.</param>
-    /// <param name="tokensPerStep">Tokens of one step, to read lengths given in tokens.</param>
-    double Factor(long step, long totalSteps, long tokensPerStep);
+    /// <param name="step">Zero-based step of the run, or stage.</param>
+    /// <param name="plan">The run, or stage.</param>
+    double Factor(long step, SchedulePlan plan);
+
+    /// <summary>
+    /// Finished steps at which the state is still fit for a longer plan: where the last decay begins. A finished run that is extended goes on
+    /// from there. <see cref="SchedulePlan.TotalSteps"/> where the end itself is what one goes on from.
+    /// </summary>
+    long TrunkEnd(SchedulePlan plan);
 }

@@ -74,9 +74,10 @@ public sealed class CheckpointStore(string root)
     /// <param name="step">Its step.</param>
     /// <param name="fill">Writes the files into the folder it is given (through <see cref="AtomicFile"/>, so that they are durable).</param>
     /// <param name="keep">How many of the newest stay; at least 1.</param>
+    /// <param name="pinned">A step whose checkpoint stays beside them; null for none.</param>
     /// <returns>The folder and its bytes.</returns>
     /// <exception cref="IOException">The disk is full or the folder cannot be written; older checkpoints stand.</exception>
-    public (string Folder, long Bytes) Write(long step, Action<string> fill, int keep)
+    public (string Folder, long Bytes) Write(long step, Action<string> fill, int keep, long? pinned = null)
     {
         ArgumentNullException.ThrowIfNull(fill);
         var temporary = Begin(step);
@@ -89,7 +90,7 @@ public sealed class CheckpointStore(string root)
             TryDelete(temporary);
             throw;
         }
-        return Publish(step, keep);
+        return Publish(step, keep, pinned: pinned);
     }
 
     /// <summary>An empty folder for a checkpoint that several processes write; it is no checkpoint before <see cref="Publish"/>.</summary>
@@ -109,9 +110,10 @@ public sealed class CheckpointStore(string root)
     /// <param name="step">Its step.</param>
     /// <param name="keep">How many of the newest stay; at least 1.</param>
     /// <param name="known">Files whose checksums their writers know already; they are not read again.</param>
+    /// <param name="pinned">A step whose checkpoint stays beside them; null for none.</param>
     /// <returns>The folder and its bytes.</returns>
     /// <exception cref="IOException">The disk is full or the folder cannot be written; older checkpoints stand.</exception>
-    public (string Folder, long Bytes) Publish(long step, int keep, IReadOnlyList<ManifestFile>? known = null)
+    public (string Folder, long Bytes) Publish(long step, int keep, IReadOnlyList<ManifestFile>? known = null, long? pinned = null)
     {
         var (final, temporary) = (FolderOf(step), TemporaryOf(step));
         CheckpointManifest manifest;
@@ -135,14 +137,14 @@ public sealed class CheckpointStore(string root)
         Directory.Move(temporary, final);
         AtomicFile.FlushFolder(Root);
         TryDelete(final + Outgoing);
-        Prune(step, Math.Max(1, keep));
+        Prune(step, Math.Max(1, keep), pinned);
         return (final, manifest.Files.Sum(file => file.Bytes));
     }
 
     /// <summary>Deletes the oldest, never the one just written; folders of later steps than it (damaged: a resume passed over them) go too.</summary>
-    private void Prune(long newest, int keep)
+    private void Prune(long newest, int keep, long? pinned)
     {
-        foreach (var entry in List().Where(entry => entry.Step > newest).Concat(List().Where(entry => entry.Step <= newest).Skip(keep)).ToList())
+        foreach (var entry in List().Where(entry => entry.Step > newest).Concat(List().Where(entry => entry.Step <= newest && entry.Step != pinned).Skip(keep)).ToList())
             TryDelete(entry.Folder);
     }
 

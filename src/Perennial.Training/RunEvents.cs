@@ -48,6 +48,33 @@ public sealed record StepRefused(long Step, string Reason, string Action, IReadO
 /// <param name="Metrics">Name → value, such as <c>loss</c> (nats a token), <c>bits_per_byte</c>, <c>perplexity</c>.</param>
 public sealed record EvaluationDone(long Step, string Task, string Weights, IReadOnlyDictionary<string, double> Metrics) : RunEvent;
 
+/// <summary>Held-out text of every stage was scored: one row of what the forgetting matrix and the stability gap are made of.</summary>
+/// <param name="Step">Finished steps of the run.</param>
+/// <param name="Stage">Number of the stage that the weights are of.</param>
+/// <param name="Name">Its name.</param>
+/// <param name="StageStep">Its finished steps; 0 in the first stage: before all training.</param>
+/// <param name="IsEnd">Whether the stage is finished.</param>
+/// <param name="IsBranch">Whether the stage is a branch.</param>
+/// <param name="Own">The name of the stage's own text.</param>
+/// <param name="Weights"><c>raw</c>, or the practice whose weights were scored.</param>
+/// <param name="Texts">What was measured on each text.</param>
+public sealed record StageMeasured(long Step, int Stage, string Name, long StageStep, bool IsEnd, bool IsBranch, string Own, string Weights, IReadOnlyList<TextMeasured> Texts) : RunEvent;
+
+/// <summary>What was measured on one text.</summary>
+/// <param name="Text">Its name.</param>
+/// <param name="Metrics">Name → value, <c>loss</c> (nats a token) and <c>bits_per_byte</c> among them; empty where nothing of it is held out.</param>
+public sealed record TextMeasured(string Text, IReadOnlyDictionary<string, double> Metrics);
+
+/// <summary>A stage is finished.</summary>
+/// <param name="Step">Finished steps of the run.</param>
+/// <param name="Stage">Its number.</param>
+/// <param name="Name">Its name.</param>
+/// <param name="Steps">Its steps.</param>
+/// <param name="Tokens">Its tokens.</param>
+/// <param name="FreshTokens">Those of them that its stream gave: what is left was replayed.</param>
+/// <param name="Folder">Where its model is.</param>
+public sealed record StageFinished(long Step, int Stage, string Name, long Steps, long Tokens, long FreshTokens, string Folder) : RunEvent;
+
 /// <summary>The model wrote something.</summary>
 /// <param name="Step">Finished steps.</param>
 /// <param name="Prompt">What it was given.</param>

@@ -6,7 +6,7 @@ public class ScheduleTests
 {
     private static readonly RunLength Ten = new(10, RunUnit.Steps);
 
-    private static double[] Curve(ISchedule schedule) => [.. Enumerable.Range(0, 100).Select(step => schedule.Factor(step, 100, 8))];
+    private static double[] Curve(ISchedule schedule) => [.. Enumerable.Range(0, 100).Select(step => schedule.Factor(step, new SchedulePlan(100, 8)))];
 
     [Fact]
     public void Warmup_rises_in_equal_steps_to_the_peak()
@@ -25,11 +25,11 @@ public class ScheduleTests
     [Fact]
     public void Closed_forms()
     {
-        Assert.Equal(0.1 + 0.9 * (1 - 45 / 90.0), new LinearSchedule(new LinearScheduleOptions { Warmup = Ten, Final = 0.1 }).Factor(55, 100, 8), 1e-12);
-        Assert.Equal(0.1 + 0.9 * (1 + Math.Cos(Math.PI * 30 / 90)) / 2, new CosineSchedule(new CosineScheduleOptions { Warmup = Ten, Final = 0.1 }).Factor(40, 100, 8), 1e-12);
-        Assert.Equal(Math.Sqrt(10 / 41.0), new InverseSqrtSchedule(new InverseSqrtScheduleOptions { Warmup = Ten }).Factor(40, 100, 8), 1e-12);
-        Assert.Equal(0.9, new InverseSqrtSchedule(new InverseSqrtScheduleOptions { Warmup = Ten, Final = 0.9 }).Factor(99, 100, 8), 1e-12);
-        Assert.Equal(1, new ConstantSchedule(new ConstantScheduleOptions()).Factor(0, 100, 8));
+        Assert.Equal(0.1 + 0.9 * (1 - 45 / 90.0), new LinearSchedule(new LinearScheduleOptions { Warmup = Ten, Final = 0.1 }).Factor(55, new SchedulePlan(100, 8)), 1e-12);
+        Assert.Equal(0.1 + 0.9 * (1 + Math.Cos(Math.PI * 30 / 90)) / 2, new CosineSchedule(new CosineScheduleOptions { Warmup = Ten, Final = 0.1 }).Factor(40, new SchedulePlan(100, 8)), 1e-12);
+        Assert.Equal(Math.Sqrt(10 / 41.0), new InverseSqrtSchedule(new InverseSqrtScheduleOptions { Warmup = Ten }).Factor(40, new SchedulePlan(100, 8)), 1e-12);
+        Assert.Equal(0.9, new InverseSqrtSchedule(new InverseSqrtScheduleOptions { Warmup = Ten, Final = 0.9 }).Factor(99, new SchedulePlan(100, 8)), 1e-12);
+        Assert.Equal(1, new ConstantSchedule(new ConstantScheduleOptions()).Factor(0, new SchedulePlan(100, 8)));
     }
 
     [Theory]
@@ -56,6 +56,6 @@ public class ScheduleTests
     public void Lengths_in_tokens_count_tokens()
     {
         var schedule = new ConstantSchedule(new ConstantScheduleOptions { Warmup = new(80, RunUnit.Tokens) });
-        Assert.Equal(0.5, schedule.Factor(4, 100, 8));
+        Assert.Equal(0.5, schedule.Factor(4, new SchedulePlan(100, 8)));
     }
 }

@@ -4,6 +4,7 @@ using Perennial.Cli.Hosting;
 using Perennial.Cli.Launch;
 using Perennial.Cli.Progress;
 using Perennial.Core;
+using Perennial.Evaluation.Continual;
 using Perennial.Evaluation.Events;
 using Perennial.Evaluation.Reports;
 using Perennial.Evaluation.TensorBoard;
@@ -44,7 +45,7 @@ internal static class TrainCommand
         using var log = new LogFile(folder);
         using var progress = new ConsoleProgress(console, live: !json && ConsoleProgress.IsLive(console));
         using var group = WorkerGroup.Join(recipe.Name);
-        List<IRunObserver> observers = [metrics, board, new ReportWriter(warn: Warn), log];
+        List<IRunObserver> observers = [metrics, board, new ReportWriter(warn: Warn), new ForgettingFile(Warn), log];
         // Whoever launched several workers shows their progress.
         if (group is null || !json) observers.Add(progress);
         if (json) observers.Add(new JsonLines(context.Out));

@@ -1,4 +1,6 @@
 using Perennial.Evaluation.Charts;
+using Perennial.Evaluation.Continual;
+using Perennial.Evaluation.Events;
 using Perennial.Training;
 using Spectre.Console;
 
@@ -19,6 +21,8 @@ public sealed class ConsoleProgress(IAnsiConsole console, bool live, TimeProvide
     private readonly TimeSpan interval = plainInterval ?? TimeSpan.FromSeconds(10);
     private readonly CancellationTokenSource stop = new();
     private volatile RunProgress progress = new();
+    private readonly List<StageMeasured> measured = [];
+    private IReadOnlyList<StageMeasured> earlier = [];
     private DateTimeOffset lastLine;
     private Task? drawing;
 
@@ -56,6 +60,8 @@ public sealed class ConsoleProgress(IAnsiConsole console, bool live, TimeProvide
         switch (happened)
         {
             case RunStarted e:
+                // What earlier processes of the run measured belongs to its matrix.
+                earlier = e.StartStep == 0 ? [] : [.. RunHistory.Load(e.RunFolder).StageTexts.Where(known => known.Step <= e.StartStep)];
                 Say($"{Human.Number(e.Parameters)} parameters, {Human.Whole(e.TotalSteps)} steps of {Human.Whole(e.TokensPerStep)} tokens{(e.StartStep > 0 ? $", resumed after step {Human.Whole(e.StartStep)}" : "")}; run folder {e.RunFolder}", null);
                 lastLine = now;
                 if (live) drawing ??= Task.Run(Draw);
@@ -65,6 +71,13 @@ public sealed class ConsoleProgress(IAnsiConsole console, bool live, TimeProvide
                 break;
             case Recovered e:
                 Say($"{e.Before} processes, now {e.After}, after step {Human.Whole(e.Step)}: detect {e.Phases.Detect * 1000:F0} ms, agree {e.Phases.Agree * 1000:F0}, group {e.Phases.Group * 1000:F0}, plan {e.Phases.Plan * 1000:F1}, move {e.Phases.Move * 1000:F0}, replay {e.Phases.Replay * 1000:F0} ({e.Reason})", null);
+                break;
+            case StageFinished e:
+                Say($"stage {e.Stage + 1} '{e.Name}' finished: {Human.Number(e.Tokens)} tokens{(e.FreshTokens < e.Tokens ? $", {Human.Number(e.FreshTokens)} of them new" : "")}; its model is in {e.Folder}", null);
+                break;
+            case StageMeasured e:
+                measured.RemoveAll(known => known.Step == e.Step && known.Stage == e.Stage && known.IsEnd == e.IsEnd && known.Weights == e.Weights);
+                measured.Add(e);
                 break;
             case StepRefused e:
                 Say($"step {Human.Whole(e.Step)} refused: {e.Reason}; {e.Action}", "warning");
@@ -76,6 +89,7 @@ public sealed class ConsoleProgress(IAnsiConsole console, bool live, TimeProvide
             case RunFinished:
                 EndDrawing();
                 console.Write(RunSummaryView.Render(progress, now, console.Profile.Capabilities.Unicode));
+                if (ForgettingMatrix.Of(earlier.Concat(measured)) is { } matrix) console.Write(Evaluate.ForgettingView.Render(matrix, console.Profile.Capabilities.Unicode));
                 break;
         }
     }

@@ -18,6 +18,7 @@ public sealed class SampleStream : ISampleStream
     private readonly IReadOnlyList<TokenShard> shards;
     private readonly IReadOnlyList<ISampleOrder> orders;
     private readonly long[] windows;
+    private readonly long[] lengths; // windows of an epoch, [sources]
     private readonly MixtureSchedule mixture;
     private readonly DocumentBoundary boundary;
 
@@ -39,8 +40,9 @@ public sealed class SampleStream : ISampleStream
                 throw PerennialException.Usage($"data source '{options.Sources[i].Path}': {shards[i].Tokens} training tokens are fewer than one window of {time} + 1; give more text or a smaller model.context");
         }
         mixture = new MixtureSchedule([.. options.Sources.Select(source => source.Weight)], seed);
-        orders = [.. shards.Select((_, i) => windows[i] <= 0 ? new SequentialOrder() : options.Order.Create(new OrderContext(seed, i, windows[i], name => WindowScores(i, name))))];
-        SamplesPerEpoch = Enumerable.Range(0, windows.Length).Where(i => options.Sources[i].Weight > 0).Max(i => mixture.PositionAfter(i, windows[i]));
+        orders = [.. shards.Select((_, i) => windows[i] <= 0 || options.Sources[i].Weight <= 0 ? new SequentialOrder() : options.Order.Create(new OrderContext(seed, i, windows[i], name => WindowScores(i, name))))];
+        lengths = [.. orders.Select((order, i) => order.Length(Math.Max(0, windows[i])))];
+        SamplesPerEpoch = Enumerable.Range(0, windows.Length).Where(i => options.Sources[i].Weight > 0).Max(i => mixture.PositionAfter(i, lengths[i]));
         Fingerprint = Convert.ToHexStringLower(XxHash128.Hash(Encoding.UTF8.GetBytes(
             $"{string.Join(' ', shards.Select(shard => shard.Checksum))} {string.Join(' ', options.Sources.Select(source => source.Weight.ToString("R")))} {RecipeWriter.ToYaml(options.Order)} {options.Documents} {time} {seed}")));
     }
@@ -61,7 +63,7 @@ public sealed class SampleStream : ISampleStream
     public (int Source, long Window, long Epoch) Locate(long position)
     {
         var (source, rank) = mixture.At(position);
-        var (epoch, place) = Math.DivRem(rank, windows[source]);
+        var (epoch, place) = Math.DivRem(rank, lengths[source]);
         return (source, orders[source].Window(epoch, place), epoch);
     }
 
@@ -70,12 +72,15 @@ public sealed class SampleStream : ISampleStream
     {
         ArgumentOutOfRangeException.ThrowIfNegative(first);
         var ids = new long[rows];
-        for (var row = 0; row < rows; row++)
-        {
-            var (source, window, _) = Locate(first + row);
-            ids[row] = (long)source << SourceShift | window;
-        }
+        for (var row = 0; row < rows; row++) ids[row] = SampleAt(first + row);
         return ReadSamples(ids);
+    }
+
+    /// <summary>The identity of the sample at a position: <c>source index &lt;&lt; 48 | window index</c>.</summary>
+    public long SampleAt(long position)
+    {
+        var (source, window, _) = Locate(position);
+        return (long)source << SourceShift | window;
     }
 
     /// <summary>Reads samples by identity, wherever the order puts them: for replay and inspection.</summary>

@@ -85,6 +85,8 @@ public sealed class MetricsFile(Action<string>? warn = null) : IRunObserver, IDi
         SamplesCommitted e => e.Step > startStep,
         Recovered e => e.Step > startStep,
         MixtureMeasured e => e.Step > startStep,
+        StageMeasured e => e.Step > startStep,
+        StageFinished e => e.Step > startStep,
         RunFinished e => e.Result.Step > startStep,
         _ => false,
     };

@@ -41,6 +41,10 @@ public static class RunEventReader
         "checkpoint" => new CheckpointWritten(Long(json, "step"), (string)json["folder"]!, Long(json, "bytes"), Number(json, "seconds")),
         "mixture" => new MixtureMeasured(Long(json, "step"), [.. ((JsonArray)json["shares"]!).OfType<JsonObject>().Select(share =>
             new MixtureShare((string)share["source"]!, Number(share, "promised"), Number(share, "delivered"), Long(share, "tokens")))]),
+        "stage-texts" => new StageMeasured(
+            Long(json, "step"), (int)Long(json, "stage"), (string)json["name"]!, Long(json, "stage_step"), (bool)json["is_end"]!, (bool)json["is_branch"]!, (string)json["own"]!, (string)json["weights"]!,
+            [.. ((JsonObject)json["texts"]!).Select(text => new TextMeasured(text.Key, ((JsonObject)text.Value!).ToDictionary(pair => pair.Key, pair => (double?)pair.Value ?? double.NaN, StringComparer.Ordinal)))]),
+        "stage" => new StageFinished(Long(json, "step"), (int)Long(json, "stage"), (string)json["name"]!, Long(json, "steps"), Long(json, "tokens"), Long(json, "fresh_tokens"), (string)json["folder"]!),
         "notice" => new Notice((string)json["level"]!, (string)json["message"]!),
         "done" or "interrupted" => new RunFinished(new RunResult
         {

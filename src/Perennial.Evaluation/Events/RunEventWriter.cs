@@ -64,6 +64,16 @@ public sealed class RunEventWriter
                 Number(json, "seconds", e.Seconds);
                 break;
             case MixtureMeasured e: Mixture(json, e); break;
+            case StageMeasured e: Stage(json, e); break;
+            case StageFinished e:
+                Head(json, "stage", e.Step);
+                json.WriteNumber("stage", e.Stage);
+                json.WriteString("name", e.Name);
+                json.WriteNumber("steps", e.Steps);
+                json.WriteNumber("tokens", e.Tokens);
+                json.WriteNumber("fresh_tokens", e.FreshTokens);
+                json.WriteString("folder", e.Folder);
+                break;
             case SamplesCommitted e: Samples(json, e); break;
             case Recovered e: Recovery(json, e); break;
             case Notice e:
@@ -120,6 +130,26 @@ public sealed class RunEventWriter
             json.WriteEndObject();
         }
         json.WriteEndArray();
+    }
+
+    private static void Stage(Utf8JsonWriter json, StageMeasured e)
+    {
+        Head(json, "stage-texts", e.Step);
+        json.WriteNumber("stage", e.Stage);
+        json.WriteString("name", e.Name);
+        json.WriteNumber("stage_step", e.StageStep);
+        json.WriteBoolean("is_end", e.IsEnd);
+        json.WriteBoolean("is_branch", e.IsBranch);
+        json.WriteString("own", e.Own);
+        json.WriteString("weights", e.Weights);
+        json.WriteStartObject("texts");
+        foreach (var text in e.Texts)
+        {
+            json.WriteStartObject(text.Text);
+            foreach (var (name, value) in text.Metrics.OrderBy(pair => pair.Key, StringComparer.Ordinal)) Number(json, name, value);
+            json.WriteEndObject();
+        }
+        json.WriteEndObject();
     }
 
     private static void Samples(Utf8JsonWriter json, SamplesCommitted e)

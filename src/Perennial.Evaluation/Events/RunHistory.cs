@@ -16,6 +16,8 @@ public sealed class RunHistory
     private readonly List<CheckpointWritten> checkpoints = [];
     private readonly List<Recovered> recoveries = [];
     private readonly List<Notice> notices = [];
+    private readonly List<StageMeasured> stageTexts = [];
+    private readonly List<StageFinished> stages = [];
     private readonly List<long> resumes = [];
 
     /// <summary>The newest start; null before the first.</summary>
@@ -38,6 +40,12 @@ public sealed class RunHistory
 
     /// <summary>Recoveries from lost processes, in order.</summary>
     public IReadOnlyList<Recovered> Recoveries => recoveries;
+
+    /// <summary>What was measured on the stages' texts, in order.</summary>
+    public IReadOnlyList<StageMeasured> StageTexts => stageTexts;
+
+    /// <summary>Finished stages, in order.</summary>
+    public IReadOnlyList<StageFinished> Stages => stages;
 
     /// <summary>Lines for people.</summary>
     public IReadOnlyList<Notice> Notices => notices;
@@ -72,6 +80,14 @@ public sealed class RunHistory
                 evaluations.RemoveAll(known => known.Step == e.Step && known.Task == e.Task && known.Weights == e.Weights);
                 evaluations.Add(e);
                 break;
+            case StageMeasured e:
+                stageTexts.RemoveAll(known => known.Step == e.Step && known.Stage == e.Stage && known.IsEnd == e.IsEnd && known.Weights == e.Weights);
+                stageTexts.Add(e);
+                break;
+            case StageFinished e:
+                stages.RemoveAll(known => known.Stage == e.Stage);
+                stages.Add(e);
+                break;
             case SampleWritten e: samples.Add(e); break;
             case CheckpointWritten e: checkpoints.Add(e); break;
             case MixtureMeasured e: Mixture = e; break;
@@ -88,6 +104,8 @@ public sealed class RunHistory
         refused.RemoveAll(e => e.Step > from);
         evaluations.RemoveAll(e => e.Step > from);
         samples.RemoveAll(e => e.Step > from);
+        stageTexts.RemoveAll(e => e.Step > from);
+        stages.RemoveAll(e => e.Step > from);
         checkpoints.RemoveAll(e => e.Step > from);
         resumes.RemoveAll(step => step >= from);
         if (from > 0) resumes.Add(from);

@@ -21,6 +21,7 @@ public static class RunReport
         foreach (var chart in RunCharts.Of(history))
             body.Append("<figure><figcaption>").Append(Text(chart.Title)).Append("</figcaption>").Append(SvgChart.Render(chart)).Append("</figure>\n");
         body.Append("</section>\n")
+            .Append(ForgettingSection.Render(history))
             .Append(SampleSection.Render(history.Samples))
             .Append(Mixture(history))
             .Append(Yardsticks(summary))

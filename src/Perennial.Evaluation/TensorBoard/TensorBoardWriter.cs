@@ -63,6 +63,8 @@ public sealed class TensorBoardWriter(TimeProvider? time = null, Action<string>?
         StepDone e => EventMessage.Scalars(Now, e.Step, Scalars(e)),
         EvaluationDone e => EventMessage.Scalars(Now, e.Step, e.Metrics.OrderBy(pair => pair.Key, StringComparer.Ordinal)
             .Select(pair => (e.Weights == "raw" ? $"held-out/{pair.Key}" : $"held-out/{pair.Key}/{e.Weights}", pair.Value))),
+        StageMeasured e => EventMessage.Scalars(Now, e.Step, e.Texts.Where(text => text.Metrics.ContainsKey("bits_per_byte"))
+            .Select(text => (e.Weights == "raw" ? $"stages/{text.Text}" : $"stages/{text.Text}/{e.Weights}", text.Metrics["bits_per_byte"]))),
         SampleWritten e => EventMessage.Text(Now, e.Step, "sample", $"**{e.Prompt}**{e.Text}"),
         StepRefused e => EventMessage.Text(Now, e.Step, "refused steps", $"{e.Reason} → {e.Action}"),
         _ => null,

@@ -10,6 +10,13 @@ public sealed record InverseSqrtScheduleOptions : ScheduleOptions;
 public sealed class InverseSqrtSchedule(InverseSqrtScheduleOptions options) : ISchedule
 {
     /// <inheritdoc/>
-    public double Factor(long step, long totalSteps, long tokensPerStep) =>
-        options.WarmupFactor(step, totalSteps, tokensPerStep, out var warmup) ?? Math.Max(options.Final, Math.Sqrt(Math.Max(1, warmup) / (double)Math.Max(Math.Max(1, warmup), step + 1)));
+    public double Factor(long step, SchedulePlan plan) =>
+        options.WarmupFactor(step, plan, out var warmup) ?? Math.Max(options.Final, Math.Sqrt(Math.Max(1, warmup) / (double)Math.Max(Math.Max(1, warmup), step + 1)));
+
+    /// <inheritdoc/>
+    public long TrunkEnd(SchedulePlan plan)
+    {
+        ArgumentNullException.ThrowIfNull(plan);
+        return plan.TotalSteps;
+    }
 }

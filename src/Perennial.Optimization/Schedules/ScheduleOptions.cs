@@ -15,13 +15,13 @@ public abstract record ScheduleOptions
 
     /// <summary>Where in the run an update lies.</summary>
     /// <param name="step">Finished steps.</param>
-    /// <param name="totalSteps">Planned steps.</param>
-    /// <param name="tokensPerStep">Tokens of one step.</param>
+    /// <param name="plan">The run.</param>
     /// <param name="warmupSteps">Steps of warmup.</param>
     /// <returns>The warmup's factor while it lasts: (step + 1) / warmup; null afterwards.</returns>
-    internal double? WarmupFactor(long step, long totalSteps, long tokensPerStep, out long warmupSteps)
+    internal double? WarmupFactor(long step, SchedulePlan plan, out long warmupSteps)
     {
-        warmupSteps = Math.Min(Warmup.ToSteps(totalSteps, tokensPerStep), Math.Max(0, totalSteps));
+        ArgumentNullException.ThrowIfNull(plan);
+        warmupSteps = plan.Beginning(Warmup);
         return step < warmupSteps ? (step + 1) / (double)warmupSteps : null;
     }
 

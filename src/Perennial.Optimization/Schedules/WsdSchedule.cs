@@ -12,15 +12,22 @@ public sealed record WsdScheduleOptions : ScheduleOptions
     public DecayShape Shape { get; init; } = DecayShape.Linear;
 }
 
-/// <summary>Warmup, stable, decay: stays at the peak until the last stretch, then falls to the floor (Hu et al. 2024).</summary>
+/// <summary>Warmup, stable, decay: stays at the peak until the last stretch, then falls to the floor (Hu et al. 2024). A finished run is extended from where the decay began.</summary>
 [Component("wsd")]
 public sealed class WsdSchedule(WsdScheduleOptions options) : ISchedule
 {
     /// <inheritdoc/>
-    public double Factor(long step, long totalSteps, long tokensPerStep)
+    public double Factor(long step, SchedulePlan plan)
     {
-        if (options.WarmupFactor(step, totalSteps, tokensPerStep, out var warmup) is { } rising) return rising;
-        var start = Math.Max(warmup, totalSteps - options.Decay.ToSteps(totalSteps, tokensPerStep));
-        return step < start ? 1 : options.Floored(options.Shape.At(ScheduleOptions.Progress(step, start, totalSteps)));
+        if (options.WarmupFactor(step, plan, out _) is { } rising) return rising;
+        var start = TrunkEnd(plan);
+        return step < start ? 1 : options.Floored(options.Shape.At(ScheduleOptions.Progress(step, start, plan.TotalSteps)));
+    }
+
+    /// <inheritdoc/>
+    public long TrunkEnd(SchedulePlan plan)
+    {
+        ArgumentNullException.ThrowIfNull(plan);
+        return Math.Max(plan.Beginning(options.Warmup), plan.TotalSteps - plan.Ending(options.Decay));
     }
 }

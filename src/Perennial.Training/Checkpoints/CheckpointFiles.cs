@@ -17,7 +17,9 @@ namespace Perennial.Training.Checkpoints;
 /// </summary>
 public static class CheckpointFiles
 {
-    private const string SlotsFile = "state/slots.safetensors";
+    /// <summary>Where optimizer and practice slots are.</summary>
+    public const string SlotsFile = "state/slots.safetensors";
+
     private const string ProgressFile = "state/progress.json";
     private const string ParametersFile = "state/parameters.safetensors";
 
@@ -57,24 +59,22 @@ public static class CheckpointFiles
         SafetensorsWriter.Write(Path.Combine(folder, SlotsFile), snapshot.Slots.Select(slot => slot.Values.ToSafetensors(slot.Name)));
         AtomicFile.WriteText(Path.Combine(folder, ProgressFile), ProgressJson.Write(snapshot.Progress!) + "\n");
 
-        void Export(string to, Tensor values)
-        {
-            if (map is null)
-            {
-                WriteModel(to, snapshot.Layout, values, config, tokenizer);
-                return;
-            }
-            WeightFiles.Write(map.PlainLayout, entry => map.Merge(entry, values, frozen), to);
-            ConfigJson.Write(config, to);
-            tokenizer.Save(to);
-        }
+        void Export(string to, Tensor values) => WriteModel(to, snapshot.Layout, values, config, tokenizer, map, frozen);
     }
 
     /// <summary>Writes a Hugging Face folder.</summary>
-    public static void WriteModel(string folder, FlatLayout layout, Tensor values, DecoderConfig config, ITokenizer tokenizer)
+    /// <param name="folder">An empty folder.</param>
+    /// <param name="layout">Index of the values.</param>
+    /// <param name="values">Flat values.</param>
+    /// <param name="config">The model's configuration.</param>
+    /// <param name="tokenizer">The tokenizer.</param>
+    /// <param name="map">What the matrices are made of; null where they are parameters themselves. The folder holds the plain weights.</param>
+    /// <param name="frozen">The map's frozen part; null for none.</param>
+    public static void WriteModel(string folder, FlatLayout layout, Tensor values, DecoderConfig config, ITokenizer tokenizer, WeightMap? map = null, Tensor? frozen = null)
     {
         ArgumentNullException.ThrowIfNull(tokenizer);
-        WeightFiles.Write(layout, values, folder);
+        if (map is null) WeightFiles.Write(layout, values, folder);
+        else WeightFiles.Write(map.PlainLayout, entry => map.Merge(entry, values, frozen), folder);
         ConfigJson.Write(config, folder);
         tokenizer.Save(folder);
     }

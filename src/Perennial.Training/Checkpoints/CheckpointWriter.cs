@@ -35,10 +35,10 @@ internal sealed class CheckpointWriter : IDisposable
         if (Finish() is { } earlier) yield return earlier;
         copy ??= new StateSnapshot(parts.State);
         copy.Take(parts.State);
-        var (taken, step, clock) = (copy, parts.State.Progress.Step, Stopwatch.GetTimestamp());
+        var (taken, step, clock, pinned) = (copy, parts.State.Progress.Step, Stopwatch.GetTimestamp(), parts.TrunkStep);
         writing = Task.Run(() =>
         {
-            var (folder, bytes) = store.Write(step, target => CheckpointFiles.Write(target, taken, parts.Config, parts.Data.Tokenizer, exports, parts.Model.Map, parts.Optimizer.Derived), parts.Recipe.Resilience.Keep);
+            var (folder, bytes) = store.Write(step, target => CheckpointFiles.Write(target, taken, parts.Config, parts.Data.Tokenizer, exports, parts.Model.Map, parts.Optimizer.Derived), parts.Recipe.Resilience.Keep, pinned);
             return new CheckpointWritten(step, folder, bytes, Stopwatch.GetElapsedTime(clock).TotalSeconds);
         });
     }

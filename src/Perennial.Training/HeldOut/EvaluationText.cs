@@ -39,23 +39,42 @@ public sealed record EvaluationText
         return new EvaluationText { Name = name, Documents = encoded, Bytes = bytes, Tokenizer = tokenizer };
     }
 
+    /// <summary>Texts one after another, all of one tokenizer.</summary>
+    public static EvaluationText Join(string name, IReadOnlyList<EvaluationText> texts)
+    {
+        ArgumentNullException.ThrowIfNull(texts);
+        return new EvaluationText { Name = name, Documents = [.. texts.SelectMany(text => text.Documents)], Bytes = texts.Sum(text => text.Bytes), Tokenizer = texts[0].Tokenizer };
+    }
+
     /// <summary>The held-out documents of prepared data, source after source.</summary>
     public static EvaluationText HeldOut(PreparedData data)
     {
         ArgumentNullException.ThrowIfNull(data);
+        return Join("held-out", [.. Enumerable.Range(0, data.HeldOut.Count).Select(source => OfSource(data, source))]);
+    }
+
+    /// <summary>The held-out documents of one source, possibly none.</summary>
+    /// <param name="data">Prepared data.</param>
+    /// <param name="source">Number of the source.</param>
+    /// <param name="limit">Stop after the document with which so many tokens are reached; null for all.</param>
+    public static EvaluationText OfSource(PreparedData data, int source, long? limit = null)
+    {
+        ArgumentNullException.ThrowIfNull(data);
+        var shard = data.HeldOut[source];
         var documents = new List<ReadOnlyMemory<int>>();
-        foreach (var shard in data.HeldOut)
+        long taken = 0, bytes = 0;
+        for (var document = 0L; document < shard.Documents && (limit is null || taken < limit); document++)
         {
-            for (var document = 0L; document < shard.Documents; document++)
-            {
-                var first = shard.DocumentStart(document);
-                var ids = new long[shard.DocumentStart(document + 1) - first];
-                shard.Read(first, ids);
-                // Between documents a shard has the end-of-text token, which is not text.
-                var tokens = ids.Where(id => id != data.Tokenizer.EndOfText).Select(id => (int)id).ToArray();
-                if (tokens.Length > 0) documents.Add(tokens);
-            }
+            var first = shard.DocumentStart(document);
+            var ids = new long[shard.DocumentStart(document + 1) - first];
+            shard.Read(first, ids);
+            // Between documents a shard has the end-of-text token, which is not text.
+            var tokens = ids.Where(id => id != data.Tokenizer.EndOfText).Select(id => (int)id).ToArray();
+            if (tokens.Length == 0) continue;
+            documents.Add(tokens);
+            taken += tokens.Length;
+            if (limit is not null) bytes += data.Tokenizer.Decode(tokens).Length;
         }
-        return new EvaluationText { Name = "held-out", Documents = documents, Bytes = data.HeldOut.Sum(shard => shard.TextBytes), Tokenizer = data.Tokenizer };
+        return new EvaluationText { Name = data.Statistics[source].Path, Documents = documents, Bytes = limit is null ? shard.TextBytes : bytes, Tokenizer = data.Tokenizer };
     }
 }

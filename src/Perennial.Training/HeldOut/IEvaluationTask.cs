@@ -6,10 +6,15 @@ namespace Perennial.Training.HeldOut;
 /// <summary>What a task may look at. The text is scored at most once, however many tasks ask.</summary>
 /// <param name="model">The model.</param>
 /// <param name="text">The text.</param>
-/// <param name="scorer">How the text is scored.</param>
-public sealed class EvaluationContext(ILanguageModel model, EvaluationText text, TextScorer scorer)
+/// <param name="score">Scores the text.</param>
+public sealed class EvaluationContext(ILanguageModel model, EvaluationText text, Func<TextScores> score)
 {
-    private readonly Lazy<TextScores> scores = new(() => scorer.Score(model, text));
+    private readonly Lazy<TextScores> scores = new(score);
+
+    /// <summary>A context whose text is scored by a scorer.</summary>
+    public EvaluationContext(ILanguageModel model, EvaluationText text, TextScorer scorer) : this(model, text, () => scorer.Score(model, text))
+    {
+    }
 
     /// <summary>The model.</summary>
     public ILanguageModel Model { get; } = model;

@@ -40,6 +40,19 @@ public static class BatchRows
         };
     }
 
+    /// <summary>The rows of one batch, then those of another.</summary>
+    public static TokenBatch Join(TokenBatch first, TokenBatch second)
+    {
+        ArgumentNullException.ThrowIfNull(first);
+        ArgumentNullException.ThrowIfNull(second);
+        if (first.Time != second.Time || first.Segments is null != second.Segments is null) throw new ArgumentException("the batches differ in more than rows", nameof(second));
+        return new TokenBatch(first.Rows + second.Rows, first.Time)
+        {
+            Inputs = [.. first.Inputs, .. second.Inputs], Targets = [.. first.Targets, .. second.Targets],
+            Segments = first.Segments is null ? null : [.. first.Segments, .. second.Segments!], SampleIds = [.. first.SampleIds, .. second.SampleIds],
+        };
+    }
+
     /// <summary>Some rows of a batch; none is allowed.</summary>
     public static TokenBatch Take(TokenBatch batch, Range rows)
     {

@@ -19,11 +19,11 @@ public sealed class RunParts : IDisposable
         (Recipe, Data) = (recipe, data);
         var architecture = recipe.Model.Create();
         Config = architecture.Describe(data.Tokenizer.VocabularySize, data.Tokenizer.EndOfText);
-        var stream = new SampleStream(data, recipe.Data, Config.Context, recipe.Seed);
-        Stream = stream;
-        Delivered = stream.Delivered;
         TokensPerStep = (long)recipe.Training.Batch * Config.Context;
-        TotalSteps = recipe.Training.TotalSteps(TokensPerStep);
+        var planned = StageRecipe.Of(recipe);
+        var practices = RunStage.DistinctPractices(planned);
+        Stages = [.. planned.Select((stage, i) => new RunStage(i, stage, data, Config.Context, practices))];
+        TotalSteps = Stages.Sum(stage => stage.Steps);
         var precision = recipe.Training.Precision == PrecisionChoice.Bfloat16 ? Precision.Bfloat16 : Precision.Float32;
         var execution = new DecoderExecution { CheckpointActivations = recipe.Training.CheckpointActivations, SharedGradients = recipe.Training.PerLayer };
         var form = recipe.Parameterization.Create().Form;
@@ -36,15 +36,19 @@ public sealed class RunParts : IDisposable
         }
         else
             Model = Decoder.Fresh(Config, recipe.Seed, precision, execution, map);
-        Objective = recipe.Objective.Create();
         Optimizer = recipe.Optimizer.Create(Model.Parameters);
         Rates = (IOptimizerOptions)recipe.Optimizer.Options!;
-        Schedule = recipe.Schedule.Create();
         Restarts = form.Restarts is null ? null : new Restarts(form.Restarts, Model, Optimizer, recipe);
-        Practices = [.. recipe.Practices.Select(practice => practice.Create(Model.Parameters, new PracticeSetup(TotalSteps, TokensPerStep, recipe.Seed)))];
-        if (recipe.Training.PerLayer) PerLayerUpdates.Require(recipe, Optimizer, Rates, Practices);
-        State = new TrainingState(Model.Parameters, [.. Optimizer.Slots, .. Model.Map?.Slots ?? [], .. Practices.SelectMany((practice, i) => practice.Slots.Select(slot => slot with { Name = $"practice-{i}.{slot.Name}" }))]);
-        Text = EvaluationText.HeldOut(data) is { Tokens: > 0 } text ? text : null;
+        Practices = [.. practices.Select(practice => practice.Spec.Create(Model.Parameters, new PracticeSetup(TotalSteps, TokensPerStep, recipe.Seed, data.Train.Count)))];
+        if (recipe.Training.PerLayer)
+        {
+            if (recipe.Stages.Count > 0) throw Core.PerennialException.Usage("training.per-layer: a run of stages looks at whole gradients; leave it out");
+            PerLayerUpdates.Require(recipe, Optimizer, Rates, Practices);
+        }
+        IReadOnlyList<StateSlot> slots = [.. Optimizer.Slots, .. Model.Map?.Slots ?? [], .. Practices.SelectMany((practice, i) => practice.Slots.Select(slot => slot with { Name = $"practice-{i}.{slot.Name}" }))];
+        Branches = planned.Any(stage => stage.Branch) ? new BranchSlots(Model.Parameters, slots) : null;
+        State = new TrainingState(Model.Parameters, [.. slots, .. Branches?.Slots ?? []]);
+        Texts = new HeldOutTexts(data, planned, recipe.Evaluation.Tokens?.Value);
         Tasks = [.. recipe.Evaluation.Tasks.Select(task => (task.Kind, task.Create()))];
     }
 
@@ -57,23 +61,29 @@ public sealed class RunParts : IDisposable
     /// <summary>The model's configuration.</summary>
     public DecoderConfig Config { get; }
 
-    /// <summary>The sample stream.</summary>
-    public ISampleStream Stream { get; }
+    /// <summary>The stages; one for a run without.</summary>
+    public IReadOnlyList<RunStage> Stages { get; }
 
-    /// <summary>Samples each source gave among the first n.</summary>
-    public Func<long, IReadOnlyList<long>> Delivered { get; }
+    /// <summary>The stage of the next step.</summary>
+    public RunStage Stage => Stages[State.Progress.Stage];
+
+    /// <summary>What the present stage learns.</summary>
+    public IObjective Objective => Stage.Objective;
+
+    /// <summary>The present stage's samples.</summary>
+    public SampleStream Stream => Stage.Stream;
+
+    /// <summary>Hash of all that the stages' samples depend on.</summary>
+    public string StreamFingerprint => string.Join(' ', Stages.Select(stage => stage.Stream.Fingerprint));
 
     /// <summary>Tokens of one step.</summary>
     public long TokensPerStep { get; }
 
-    /// <summary>Planned steps.</summary>
+    /// <summary>Planned steps of all stages.</summary>
     public long TotalSteps { get; }
 
     /// <summary>The model.</summary>
     public ILanguageModel Model { get; }
-
-    /// <summary>The objective.</summary>
-    public IObjective Objective { get; }
 
     /// <summary>The optimizer.</summary>
     public IOptimizer Optimizer { get; }
@@ -81,20 +91,29 @@ public sealed class RunParts : IDisposable
     /// <summary>Peak rate and clip.</summary>
     public IOptimizerOptions Rates { get; }
 
-    /// <summary>The schedule.</summary>
-    public ISchedule Schedule { get; }
-
     /// <summary>What happens to the parts of matrices and the optimizer every so many steps; null for nothing.</summary>
     public Restarts? Restarts { get; }
 
-    /// <summary>Practices in the recipe's order.</summary>
+    /// <summary>Practices of all stages, in the order in which the recipe names them.</summary>
     public IReadOnlyList<IPractice> Practices { get; }
+
+    /// <summary>Those of the present stage.</summary>
+    public IEnumerable<IPractice> ActivePractices => Stage.Practices.Select(i => Practices[i]);
+
+    /// <summary>Where a branch keeps the state that it leaves; null for a run without branches.</summary>
+    internal BranchSlots? Branches { get; }
 
     /// <summary>The training state.</summary>
     public TrainingState State { get; }
 
-    /// <summary>Held-out text; null when the recipe holds none out.</summary>
-    public EvaluationText? Text { get; }
+    /// <summary>The present stage as its schedule sees it.</summary>
+    public SchedulePlan Plan => new(Stage.Steps, TokensPerStep) { FirstTotal = State.Progress.FirstTotal, EarlierTotals = State.Progress.EarlierTotals };
+
+    /// <summary>The step from whose state a longer run can go on: where the last stage's final decay begins. Null before the last stage, and where that is its end.</summary>
+    public long? TrunkStep => Stage.Index + 1 < Stages.Count || Stage.Schedule.TrunkEnd(Plan) >= Stage.Steps ? null : State.Progress.StageStart + Stage.Schedule.TrunkEnd(Plan);
+
+    /// <summary>Held-out text, by source and by stage.</summary>
+    public HeldOutTexts Texts { get; }
 
     /// <summary>Evaluation tasks with the recipe's words for them.</summary>
     public IReadOnlyList<(string Kind, IEvaluationTask Task)> Tasks { get; }
@@ -104,7 +123,7 @@ public sealed class RunParts : IDisposable
     public static RunParts Make(Recipe recipe, Action<string>? notify, CancellationToken cancellation)
     {
         ArgumentNullException.ThrowIfNull(recipe);
-        var data = DataPreparation.Prepare(recipe.Data, recipe.Seed, notify, cancellation);
+        var data = DataPreparation.Prepare(recipe.Data with { Sources = StageRecipe.AllSources(recipe) }, recipe.Seed, notify, cancellation);
         try
         {
             return new RunParts(recipe, data);
@@ -117,12 +136,13 @@ public sealed class RunParts : IDisposable
     }
 
     /// <summary>Hash of the present state.</summary>
-    public string HashState() => StateHash.Of(State, Stream.Fingerprint, Recipe.Seed);
+    public string HashState() => StateHash.Of(State, StreamFingerprint, Recipe.Seed);
 
     /// <inheritdoc/>
     public void Dispose()
     {
         foreach (var practice in Practices) practice.Dispose();
+        Branches?.Dispose();
         Optimizer.Dispose();
         Model.Dispose();
         Data.Dispose();
@@ -133,4 +153,5 @@ public sealed class RunParts : IDisposable
 /// <param name="TotalSteps">Planned steps.</param>
 /// <param name="TokensPerStep">Tokens of one step.</param>
 /// <param name="Seed">The run's seed.</param>
-public sealed record PracticeSetup(long TotalSteps, long TokensPerStep, ulong Seed);
+/// <param name="Sources">Sources of the run.</param>
+public sealed record PracticeSetup(long TotalSteps, long TokensPerStep, ulong Seed, int Sources = 1);

@@ -15,14 +15,11 @@ namespace Perennial.Training.Loop;
 /// The one loop. A step is a transaction: batch, forward, backward; the loss and the gradient are tested; only then do optimizer,
 /// practices, cursor and counters move, together. Nothing here looks at the clock to decide anything.
 /// </summary>
-internal sealed class TrainingLoop(RunParts parts, IReplicas replicas, IPracticeServices services, Action<RunEvent> tell, Action beforeUpdate, CancellationToken cancellation)
+internal sealed class TrainingLoop(RunParts parts, IReplicas replicas, GradientPass pass, IPracticeServices services, Action<RunEvent> tell, Action beforeUpdate, Action stageEnds, CancellationToken cancellation)
 {
     private readonly SpikeOptions spikes = parts.Recipe.Training.OnSpike;
-    private readonly int rows = parts.Recipe.Training.MicroBatch ?? MicroBatches.DefaultRows(parts.Recipe.Training.Batch, parts.Config.Context);
     private readonly PerLayerUpdates? perLayer = parts.Recipe.Training.PerLayer ? new PerLayerUpdates(parts) : null;
     private readonly StateSnapshot? fallback = parts.Recipe.Training.OnSpike.Action == SpikeAction.RollBack ? new StateSnapshot(parts.State) : null;
-
-    private readonly ExactSums? exact = parts.Recipe.Training.Sums == SumChoice.Exact ? new ExactSums(parts.State.Parameters.Values.NumberOfElements, parts.Recipe.Training.Batch) : null;
 
     /// <summary>Seconds spent in steps, and tokens they committed: what tokens a second are taken from.</summary>
     public (double Seconds, long Tokens) Work { get; private set; }
@@ -41,7 +38,13 @@ internal sealed class TrainingLoop(RunParts parts, IReplicas replicas, IPractice
 
     private TrainingState State => parts.State;
 
-    private PracticeContext Context => new(parts.Model, State.Progress.Step, parts.TotalSteps, parts.TokensPerStep, parts.Recipe.Seed, services);
+    /// <summary>What practices see now.</summary>
+    public PracticeContext Context => new(parts.Model, State.Progress.Step, parts.TotalSteps, parts.TokensPerStep, parts.Recipe.Seed, services, Moment);
+
+    private StageMoment Moment => new(parts.Stage.Index, parts.Stages.Count, parts.Stage.Recipe.Name, State.Progress.Step - State.Progress.StageStart, parts.Stage.Steps, State.Progress.Cursor, parts.Stage.Recipe.Branch);
+
+    /// <summary>Rows that the next step takes from the stream.</summary>
+    private int FreshRows => parts.ActivePractices.Aggregate(parts.Recipe.Training.Batch, (rows, practice) => practice.FreshRows(Context, rows));
 
     /// <summary>Commits one step (trying further batches when one is refused).</summary>
     /// <param name="snapshotLag">Steps by which the newest durable checkpoint is behind.</param>
@@ -58,16 +61,19 @@ internal sealed class TrainingLoop(RunParts parts, IReplicas replicas, IPractice
         using var scope = NewDisposeScope();
         PassLeftOut();
         var progress = State.Progress;
-        var batch = parts.Stream.Read(progress.Cursor, parts.Recipe.Training.Batch);
-        foreach (var practice in parts.Practices) batch = practice.BeforeBatch(Context, batch);
+        var fresh = parts.Stream.Read(progress.Cursor, FreshRows);
+        var batch = fresh;
+        foreach (var practice in parts.ActivePractices) batch = practice.BeforeBatch(Context, batch);
+        if (batch.Rows != parts.Recipe.Training.Batch) throw new InvalidOperationException($"the practices made a batch of {batch.Rows} rows instead of {parts.Recipe.Training.Batch}");
         var shares = replicas.Shares(batch.Rows);
-        var rate = parts.Rates.Rate * progress.RateFactor * Factor(progress.Step);
+        var stage = parts.Stage;
+        var rate = (stage.Recipe.Rate ?? parts.Rates.Rate) * progress.RateFactor * Factor(progress.Step);
         var (loss, norm, refusal) = perLayer is null ? TakeWhole(batch, shares, rate)
             : perLayer.Run(batch, progress.Step + 1 - progress.OptimizerStart, rate, loss => SpikeTest.Reason(spikes, progress, loss, norm: 0), beforeUpdate);
         if (perLayer is not null) Agreement = new StepAgreement(loss, cancellation.IsCancellationRequested, Regroup: false);
         if (refusal is not null)
         {
-            Refuse(refusal, batch);
+            Refuse(refusal, batch, fresh.Rows);
             return false;
         }
         var start = parts.Restarts?.After(progress.Step + 1) ?? progress.OptimizerStart;
@@ -77,19 +83,30 @@ internal sealed class TrainingLoop(RunParts parts, IReplicas replicas, IPractice
             Step = progress.Step + 1,
             OptimizerStart = start,
             Tokens = progress.Tokens + (long)shares.Rows * batch.Time,
-            Cursor = progress.Cursor + parts.Recipe.Training.Batch,
+            Cursor = progress.Cursor + fresh.Rows,
+            FirstTotal = progress.FirstTotal > 0 ? progress.FirstTotal : stage.Steps,
             Refusals = 0,
             LastLoss = loss,
             Losses = SpikeTest.Remember(progress.Losses, loss, spikes.Window),
             Norms = SpikeTest.Remember(progress.Norms, norm, spikes.Window),
         };
-        foreach (var practice in parts.Practices) practice.AfterStep(Context);
+        foreach (var practice in parts.ActivePractices) practice.AfterStep(Context);
+        foreach (var range in shares.Covered)
+        {
+            var (first, end) = (range.Start.Value, Math.Min(range.End.Value, fresh.Rows));
+            if (first < end) foreach (var practice in parts.Practices) practice.Committed(Context, progress.Cursor + first, fresh.SampleIds[first..end]);
+        }
         RememberPractices();
         var seconds = Stopwatch.GetElapsedTime(clock).TotalSeconds;
         Work = (Work.Seconds + seconds, Work.Tokens + (long)shares.Rows * batch.Time);
         var done = new StepDone(State.Progress.Step, State.Progress.Tokens, loss, norm, rate, seconds, snapshotLag);
         LastTold = replicas.Epoch == 0 ? [done] : [done, new SamplesCommitted(done.Step, replicas.Epoch, [.. shares.ByRank.Select(rows => (IReadOnlyList<long>)[.. rows.SelectMany(range => batch.SampleIds[range])])])];
         foreach (var told in LastTold) tell(told);
+        if (State.Progress.Step - State.Progress.StageStart >= stage.Steps && stage.Index + 1 < parts.Stages.Count)
+        {
+            stageEnds();
+            NextStage();
+        }
         return true;
     }
 
@@ -97,10 +114,8 @@ internal sealed class TrainingLoop(RunParts parts, IReplicas replicas, IPractice
     private StepResult TakeWhole(TokenBatch batch, StepShares shares, double rate)
     {
         var progress = State.Progress;
-        // Rows that nobody computes are not part of the step.
-        var targets = parts.Objective.Targets(shares.Rows == batch.Rows ? batch : BatchRows.Take(batch, shares.Covered));
-        Agreement = replicas.Exchange(ForwardBackward(batch, shares, Math.Max(1, targets)), cancellation.IsCancellationRequested);
-        foreach (var practice in parts.Practices) practice.AfterBackward(Context);
+        Agreement = replicas.Exchange(pass.Run(batch, shares, replicas.Rank), cancellation.IsCancellationRequested);
+        foreach (var practice in parts.ActivePractices) practice.AfterBackward(Context);
         var norm = GradientNorm.Of(State.Parameters.Gradients);
         if (SpikeTest.Reason(spikes, progress, Agreement.Loss, norm.Value) is { } reason) return new(Agreement.Loss, norm.Value, reason);
         beforeUpdate();
@@ -110,45 +125,64 @@ internal sealed class TrainingLoop(RunParts parts, IReplicas replicas, IPractice
 
     private double Factor(long step) => parts.Restarts?.Factor(step, Scheduled) ?? Scheduled(step);
 
-    private double Scheduled(long step) => parts.Schedule.Factor(step, parts.TotalSteps, parts.TokensPerStep);
+    private double Scheduled(long step) => parts.Stage.Schedule.Factor(Math.Max(0, step - State.Progress.StageStart), parts.Plan);
 
     /// <summary>Small practice states are part of the progress, so that hash, snapshot and checkpoint see one value.</summary>
     public void RememberPractices() => State.Progress = State.Progress with { Practices = [.. parts.Practices.Select(practice => practice.Save())] };
 
-    /// <summary>This process's rows; loss and gradient are parts of those of the whole batch.</summary>
-    private StepWork ForwardBackward(TokenBatch batch, StepShares shares, double normalizer)
+    /// <summary>Takes the first stage over from a checkpoint where the recipe says so, instead of training it.</summary>
+    public void Adopt()
     {
-        var clock = Stopwatch.GetTimestamp();
-        State.Parameters.ClearGradients();
-        exact?.Clear();
-        var (sum, done) = (0.0, 0);
-        foreach (var piece in shares.ByRank[replicas.Rank].SelectMany(range => MicroBatches.Of(BatchRows.Take(batch, range), rows)))
+        if (State.Progress is not { Stage: 0, Step: 0 } || parts.Stage.Recipe is not { From: { } from } stage) return;
+        var read = AdoptedStage.Load(from, parts, services);
+        State.Progress = State.Progress with { Cursor = read };
+        for (var position = 0L; position < read; position += AdoptedStage.Piece)
         {
-            using var scope = NewDisposeScope();
-            parts.Model.Dropout = parts.Config.Dropout > 0 ? new DropoutKey(parts.Recipe.Seed, State.Progress.Step + 1, Streams(piece, done)) : null;
-            var loss = parts.Objective.Loss(parts.Model, piece, normalizer);
-            loss.backward();
-            var part = loss.item<float>();
-            sum += part;
-            done += piece.Rows;
-            if (exact is null) continue;
-            State.Parameters.CompleteGradients();
-            exact.Add(State.Parameters.Gradients, part);
-            State.Parameters.ClearGradients();
+            var samples = Enumerable.Range(0, (int)Math.Min(AdoptedStage.Piece, read - position)).Select(i => parts.Stream.SampleAt(position + i)).ToList();
+            foreach (var practice in parts.Practices) practice.Committed(Context, position, samples);
         }
-        if (exact is null) State.Parameters.CompleteGradients();
-        return new(sum, State.Parameters.Gradients, exact, done, Stopwatch.GetElapsedTime(clock).TotalSeconds);
+        stageEnds();
+        NextStage();
     }
 
-    /// <summary>What names the random streams of a piece's rows: their samples, or (the control) the rank and its rows, counted from <paramref name="first"/>.</summary>
-    private IReadOnlyList<long> Streams(TokenBatch piece, int first) => parts.Recipe.Training.Streams == StreamChoice.SampleKeyed ? piece.SampleIds
-        : [.. Enumerable.Range(first, piece.Rows).Select(row => (1L << 40) + ((long)replicas.Rank << 20) + row)];
+    /// <summary>Goes over to the next stage. Part of the step that ended the last one, so that a state of a step is one state.</summary>
+    private void NextStage()
+    {
+        var (from, to) = (parts.Stage.Recipe, parts.Stages[parts.Stage.Index + 1].Recipe);
+        foreach (var practice in parts.Practices) practice.StageEnded(Context);
+        RememberPractices();
+        var progress = State.Progress;
+        if (from.Branch)
+        {
+            parts.Branches!.Return();
+            parts.Model.ParametersChanged();
+            // The trunk's optimizer has not seen the branch's steps.
+            progress = progress with { RateFactor = progress.Trunk!.RateFactor, Practices = progress.Trunk.Practices, Trunk = null, OptimizerStart = progress.Trunk.OptimizerStart + progress.Step - progress.StageStart };
+        }
+        if (to.Branch)
+        {
+            parts.Branches!.Leave();
+            progress = progress with { Trunk = new Trunk(progress.RateFactor, progress.OptimizerStart, progress.Practices) };
+        }
+        if (to.Moments == MomentRule.Reset)
+        {
+            using var _ = no_grad();
+            foreach (var slot in parts.Optimizer.Slots) slot.Values.zero_();
+            progress = progress with { OptimizerStart = progress.Step };
+        }
+        // What was usual in one text says nothing about spikes in another.
+        State.Progress = progress with { Stage = progress.Stage + 1, StageStart = progress.Step, Finished = [.. progress.Finished, progress.Cursor], FirstTotal = 0, EarlierTotals = [], Cursor = 0, LeftOut = [], Losses = [], Norms = [] };
+        RestorePractices();
+        fallback?.Take(State);
+    }
 
     /// <summary>
     /// Whether the state may be saved here. What a roll-back goes back to is not in a checkpoint; where every checkpoint is
     /// itself such a point, a resumed run goes back to the same one.
     /// </summary>
-    public bool IsSavePoint => fallback is null || State.Progress.Step % SnapshotEvery == 0;
+    public bool IsSavePoint => fallback is null || IsFallbackPoint;
+
+    private bool IsFallbackPoint => State.Progress.Step % SnapshotEvery == 0 || State.Progress.Step == State.Progress.StageStart;
 
     /// <summary>Goes back to the newest point that may be saved (none but with roll-back and a snapshot every several steps).</summary>
     public void ReturnToSavePoint()
@@ -163,7 +197,7 @@ internal sealed class TrainingLoop(RunParts parts, IReplicas replicas, IPractice
 
     private void TakeFallback()
     {
-        if (fallback is not null && (fallback.Progress is null || State.Progress.Step % SnapshotEvery == 0)) fallback.Take(State);
+        if (fallback is not null && (fallback.Progress is null || IsFallbackPoint)) fallback.Take(State);
     }
 
     private void PassLeftOut()
@@ -172,13 +206,13 @@ internal sealed class TrainingLoop(RunParts parts, IReplicas replicas, IPractice
         {
             State.Progress = State.Progress with
             {
-                Cursor = State.Progress.Cursor + parts.Recipe.Training.Batch,
+                Cursor = State.Progress.Cursor + FreshRows,
                 LeftOut = [.. State.Progress.LeftOut.Where(position => position != State.Progress.Cursor)],
             };
         }
     }
 
-    private void Refuse(string reason, TokenBatch batch)
+    private void Refuse(string reason, TokenBatch batch, int freshRows)
     {
         var progress = State.Progress;
         var action = progress.Refusals + 1 >= spikes.Patience ? SpikeAction.Stop : spikes.Action;
@@ -200,7 +234,7 @@ internal sealed class TrainingLoop(RunParts parts, IReplicas replicas, IPractice
             default:
                 State.Progress = progress with
                 {
-                    Cursor = refused + parts.Recipe.Training.Batch,
+                    Cursor = refused + freshRows,
                     RateFactor = action == SpikeAction.LowerRate ? progress.RateFactor / 2 : progress.RateFactor,
                     Refusals = progress.Refusals + 1,
                 };
@@ -221,6 +255,6 @@ internal sealed class TrainingLoop(RunParts parts, IReplicas replicas, IPractice
     public void Release()
     {
         fallback?.Dispose();
-        exact?.Dispose();
+        pass.Dispose();
     }
 }

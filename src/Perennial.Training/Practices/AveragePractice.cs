@@ -69,8 +69,8 @@ public sealed class AveragePractice : Practice
     public override void AfterStep(PracticeContext context)
     {
         ArgumentNullException.ThrowIfNull(context);
-        // Counted back from the end of the run, so that the last snapshot is the final weights.
-        if ((context.TotalSteps - context.Step) % every != 0) return;
+        // Counted back from the end of the stage, so that the last snapshot is the final weights.
+        if ((context.Stage.Steps - context.Stage.Step) % every != 0) return;
         using var _ = no_grad();
         ring[taken % ring.Length].copy_(context.Model.Parameters.Values);
         taken++;

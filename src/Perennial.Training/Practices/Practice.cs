@@ -20,6 +20,9 @@ public abstract class Practice : IPractice
     public virtual void Load(JsonObject state) { }
 
     /// <inheritdoc/>
+    public virtual int FreshRows(PracticeContext context, int rows) => rows;
+
+    /// <inheritdoc/>
     public virtual TokenBatch BeforeBatch(PracticeContext context, TokenBatch batch) => batch;
 
     /// <inheritdoc/>
@@ -27,6 +30,12 @@ public abstract class Practice : IPractice
 
     /// <inheritdoc/>
     public virtual void AfterStep(PracticeContext context) { }
+
+    /// <inheritdoc/>
+    public virtual void Committed(PracticeContext context, long position, IReadOnlyList<long> samples) { }
+
+    /// <inheritdoc/>
+    public virtual void StageEnded(PracticeContext context) { }
 
     /// <inheritdoc/>
     public virtual void AtInterval(PracticeContext context) { }

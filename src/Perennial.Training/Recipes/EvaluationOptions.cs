@@ -10,6 +10,13 @@ public sealed record EvaluationOptions
     /// <summary>How often held-out text is scored; it is scored at the end in any case. 0 means only then.</summary>
     public RunLength Every { get; init; } = new(0.1, RunUnit.Fraction);
 
+    /// <summary>Further moments at which held-out text is scored, counted from the beginning of every stage: dense at first, they show the gap in which a new stage unlearns the old before it settles.</summary>
+    public IReadOnlyList<RunLength> Probes { get; init; } = [];
+
+    /// <summary>At most so many held-out tokens of each source are scored while training (whole documents from the first on, one at least); all when not given.</summary>
+    [Range(1, long.MaxValue)]
+    public Count? Tokens { get; init; }
+
     /// <summary>What is measured; <c>bits-per-byte</c> when not given.</summary>
     public IReadOnlyList<ComponentSpec<IEvaluationTask>> Tasks { get; init; } = [];
 

@@ -36,6 +36,12 @@ public sealed record Recipe
     /// <summary>How much, how many at once, how precisely.</summary>
     public TrainingOptions Training { get; init; } = new();
 
+    /// <summary>
+    /// Stages of a continual run, one after the other over one training state; none for an ordinary run. <c>data.sources</c> may then be left to
+    /// the stages (a tokenizer that is trained here learns from the text of all stages), and <c>training.tokens</c> too.
+    /// </summary>
+    public IReadOnlyList<StageOptions> Stages { get; init; } = [];
+
     /// <summary>Hooks into the loop, in order.</summary>
     public IReadOnlyList<ComponentSpec<IPractice>> Practices { get; init; } = [];
 

@@ -8,8 +8,8 @@ namespace Perennial.Training.Recipes;
 /// <param name="After">What is asked for; null when the key is gone.</param>
 public sealed record RecipeChange(string Key, string? Before, string? After)
 {
-    // What is seen, how often it is saved, and how long the run is may change in flight. A longer run re-plans the schedule from
-    // the step it is at, and a run that a spike stopped needs another policy to go on; everything else would make the run's past and future two different experiments.
+    // What is seen, how often it is saved, and how long the run is may change in flight. A longer run goes on
+    // as its schedule knows how (RunExtension), and a run that a spike stopped needs another policy to go on; everything else would make the run's past and future two different experiments.
     private static readonly string[] Free = ["name", "evaluation", "resilience", "data.cache", "training.tokens", "training.steps", "training.on-spike"];
 
     /// <summary>Whether the change may be made in flight.</summary>

@@ -33,6 +33,11 @@ public sealed class RecipeLoader(ComponentRegistry components)
         foreach (var assignment in overrides ?? []) node = node.With(assignment);
         // Tasks live above this project, so their default is a word, not a value.
         if (node is RecipeMapping root && (root["evaluation"] is null || root["evaluation"] is RecipeMapping evaluation && evaluation["tasks"] is null)) node = node.With("evaluation.tasks", "[bits-per-byte]");
-        return new RecipeBinder(components).Bind<Recipe>(node);
+        // A recipe whose stages bring their text need not name it twice: the first stage's is the recipe's own.
+        if (node is RecipeMapping { } recipe && recipe["stages"] is RecipeSequence { Items: [RecipeMapping first, ..] } && (recipe["data"] as RecipeMapping)?["sources"] is null
+            && (first["data"] as RecipeMapping)?["sources"] is { } sources) node = node.With("data.sources", sources);
+        var bound = new RecipeBinder(components).Bind<Recipe>(node);
+        _ = StageRecipe.Of(bound);
+        return bound;
     }
 }

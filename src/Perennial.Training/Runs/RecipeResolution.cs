@@ -35,9 +35,19 @@ public static class RecipeResolution
     public static IReadOnlyList<RecipeChange> RequireSame(Recipe stored, Recipe asked, string folder)
     {
         var changes = RecipeChange.Between(stored, asked);
-        var refused = changes.Where(change => !change.IsAllowed).ToList();
+        var refused = changes.Where(change => !IsAllowed(change, stored, asked)).ToList();
         if (refused.Count > 0)
             throw PerennialException.Usage($"{folder}: the recipe differs from the one this run was started with ({string.Join("; ", refused)}); use --fresh to start over, or --run for another folder");
         return changes;
+    }
+
+    /// <summary>In a recipe of stages only the last one may still be made longer: the others may be over.</summary>
+    private static bool IsAllowed(RecipeChange change, Recipe stored, Recipe asked)
+    {
+        if (asked.Stages.Count == 0 || stored.Stages.Count != asked.Stages.Count) return change.IsAllowed;
+        var last = $"stages.{asked.Stages.Count - 1}.";
+        if (change.Key == last + "tokens" || change.Key == last + "steps") return true;
+        var inherits = asked.Stages.SkipLast(1).Any(stage => stage.Tokens is null && stage.Steps is null);
+        return change.IsAllowed && !(inherits && (change.Key is "training.tokens" or "training.steps"));
     }
 }

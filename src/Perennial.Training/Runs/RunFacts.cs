@@ -31,7 +31,7 @@ internal static class RunFacts
             },
             ["data"] = new JsonObject
             {
-                ["fingerprint"] = parts.Stream.Fingerprint,
+                ["fingerprint"] = parts.StreamFingerprint,
                 ["tokenizer"] = parts.Data.Tokenizer.Fingerprint,
                 ["vocabulary"] = parts.Data.Tokenizer.VocabularySize,
                 ["documents"] = statistics.Sum(source => source.Documents),
@@ -43,7 +43,7 @@ internal static class RunFacts
                 ["rejected_documents"] = statistics.Sum(source => source.Rejected.Values.Sum()),
             },
         };
-        if (withYardsticks && parts.Text is not null) facts["yardsticks"] = Yardstick.ToJson(CompressionYardsticks.Measure(parts.Data.HeldOutText()));
+        if (withYardsticks && parts.Texts.All is not null) facts["yardsticks"] = Yardstick.ToJson(CompressionYardsticks.Measure(parts.Data.HeldOutText()));
         return facts;
     }
 

@@ -20,6 +20,32 @@ public sealed class RunFolder(string path)
     /// <summary>The run's checkpoints.</summary>
     public CheckpointStore Checkpoints => new(System.IO.Path.Combine(Path, "checkpoints"));
 
+    /// <summary>The models of finished stages: Hugging Face folders <c>N-name</c>.</summary>
+    public string Stages => System.IO.Path.Combine(Path, "stages");
+
+    /// <summary>Checkpoints of decays that a longer plan went back behind.</summary>
+    public string Annealed => System.IO.Path.Combine(Path, "annealed");
+
+    /// <summary>Writes a stage's model; it appears whole, by one rename.</summary>
+    /// <param name="index">Number of the stage, from 0; folders count from 1.</param>
+    /// <param name="name">Its name.</param>
+    /// <param name="fill">Writes the files.</param>
+    /// <returns>The folder.</returns>
+    public string WriteStage(int index, string name, Action<string> fill)
+    {
+        ArgumentNullException.ThrowIfNull(fill);
+        var target = System.IO.Path.Combine(Stages, $"{index + 1}-{name}");
+        var temporary = target + AtomicFile.TemporarySuffix;
+        if (Directory.Exists(temporary)) Directory.Delete(temporary, recursive: true);
+        Directory.CreateDirectory(temporary);
+        fill(temporary);
+        // A kill after the last writing repeats the end of the stage, to the same bits.
+        if (Directory.Exists(target)) Directory.Delete(target, recursive: true);
+        Directory.Move(temporary, target);
+        AtomicFile.FlushFolder(Stages);
+        return target;
+    }
+
     /// <summary>The recipe that the folder was last trained with, or null when it has none.</summary>
     /// <exception cref="PerennialException">Exit 3: it is damaged.</exception>
     public Recipe? StoredRecipe(RecipeLoader loader)
@@ -55,8 +81,9 @@ public sealed class RunFolder(string path)
     public void Clear()
     {
         if (Directory.Exists(Checkpoints.Root)) Directory.Delete(Checkpoints.Root, recursive: true);
+        foreach (var kept in new[] { Stages, Annealed }.Where(Directory.Exists)) Directory.Delete(kept, recursive: true);
         foreach (var file in Directory.EnumerateFiles(Path, "events.out.tfevents.*").Concat(
-            new[] { RecipeName, "metrics.jsonl", "report.html", "log.txt", SnapshotName }.Select(name => System.IO.Path.Combine(Path, name))).ToList()) File.Delete(file);
+            new[] { RecipeName, "metrics.jsonl", "report.html", "forgetting.json", "log.txt", SnapshotName }.Select(name => System.IO.Path.Combine(Path, name))).ToList()) File.Delete(file);
     }
 
     /// <summary>The id under which this run's memory outlives its processes; made once, and gone with a fresh start.</summary>

@@ -33,7 +33,7 @@ public sealed record RunPlan(string Recipe, long Parameters, long Tokens, long S
         var ceiling = measureCeiling?.Invoke(parts.Model.Precision);
         return new RunPlan(
             RecipeWriter.ToYaml(resolved), parts.Model.Parameters.Layout.Length, tokens, parts.TotalSteps,
-            parts.TotalSteps * resolved.Training.Batch / (double)parts.Stream.SamplesPerEpoch,
+            parts.Stages.Sum(stage => stage.Steps * resolved.Training.Batch / (double)stage.Stream.SamplesPerEpoch),
             MemoryEstimate.Of(parts), ceiling > 0 ? tokens * TrainingFlops.PerToken(parts.Config, parts.Config.Context, parts.Model.Map) / (AssumedUtilization * ceiling) : null);
     }
 }

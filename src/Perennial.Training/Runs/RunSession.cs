@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using Perennial.Core;
 using Perennial.Core.Recipes;
+using Perennial.Models;
 using Perennial.Optimization;
 using Perennial.Resilience;
 using Perennial.Resilience.Groups;
@@ -24,10 +25,12 @@ internal sealed class RunSession : IDisposable
     private readonly RunFolder folder;
     private readonly TrainingRunOptions options;
     private readonly Action<RunEvent> observers;
+    private readonly long? earlierSteps;
     private readonly CancellationToken cancellation;
     private readonly IReplicas replicas;
     private readonly MemorySnapshots? memory;
-    private readonly HeldOutService service;
+    private readonly HeldOutService heldOut;
+    private readonly IReadOnlyList<IReadOnlyList<long>> probes;
     private readonly TrainingLoop loop;
     private RunLock? turn;
     private CheckpointWriter? writer;
@@ -38,13 +41,15 @@ internal sealed class RunSession : IDisposable
     private readonly List<Recovered> recoveries = [];
     private long replayed;
 
-    public RunSession(RunParts parts, RunFolder folder, TrainingRunOptions options, Action<RunEvent> observers, CancellationToken cancellation)
+    public RunSession(RunParts parts, RunFolder folder, TrainingRunOptions options, Action<RunEvent> observers, long? earlierSteps, CancellationToken cancellation)
     {
-        (this.parts, this.folder, this.options, this.observers, this.cancellation) = (parts, folder, options, observers, cancellation);
+        (this.parts, this.folder, this.options, this.observers, this.earlierSteps, this.cancellation) = (parts, folder, options, observers, earlierSteps, cancellation);
         memory = options.Memory is { } kept ? new MemorySnapshots(kept, parts.State, line => Tell(new Notice("warning", line))) : null;
         replicas = options.Parallel is { } settings ? new ElasticReplicas(settings, parts.Recipe, parts.Recipe.Training.MicroBatch ?? MicroBatches.DefaultRows(parts.Recipe.Training.Batch, parts.Config.Context), parts.State, parts.HashState, RestoreFromMemory) : new SoloReplica();
-        service = new HeldOutService(parts, Tell);
-        loop = new TrainingLoop(parts, replicas, service, Tell, () => memory?.WaitCopied(), cancellation);
+        heldOut = new HeldOutService(parts, Tell);
+        var pass = new GradientPass(parts);
+        loop = new TrainingLoop(parts, replicas, pass, new PracticeServices(parts, heldOut, pass, Tell), Tell, () => memory?.WaitCopied(), StageEnds, cancellation);
+        probes = [.. parts.Stages.Select(stage => (IReadOnlyList<long>)[.. parts.Recipe.Evaluation.Probes.Select(probe => probe.ToSteps(stage.Steps, parts.TokensPerStep))])];
     }
 
     private bool IsLeading => writer is not null;
@@ -54,8 +59,11 @@ internal sealed class RunSession : IDisposable
     /// <summary>Trains to the planned end or until cancelled; either way the state is on disk when it returns.</summary>
     public RunResult Run()
     {
-        if (replicas is SoloReplica) TakeFolder(fresh: options.Fresh);
+        if (replicas is SoloReplica) turn = folder.Open();
+        if (replicas is SoloReplica && options.Fresh) folder.Clear();
         resumed = Resume();
+        // The new recipe is written when what it goes on from is settled: a kill in between settles it again.
+        if (replicas is SoloReplica) TakeFolder();
         if (resumed >= 0) loop.RestorePractices();
         else loop.RememberPractices();
         if (replicas is ElasticReplicas elastic ? elastic.Begin() : RestoreFromMemory()) StateReplaced();
@@ -100,10 +108,8 @@ internal sealed class RunSession : IDisposable
         else if (loop.LastTold.Count == 0 && happened is Notice) early.Add(happened);
     }
 
-    private void TakeFolder(bool fresh)
+    private void TakeFolder()
     {
-        turn = folder.Open();
-        if (fresh) folder.Clear();
         folder.WriteRecipe(parts.Recipe);
         Directory.CreateDirectory(folder.Checkpoints.Root);
         folder.Checkpoints.Clean();
@@ -160,6 +166,9 @@ internal sealed class RunSession : IDisposable
         var checkpointEvery = parts.Recipe.Resilience.Checkpoint.ToSteps(parts.TotalSteps, parts.TokensPerStep);
         var snapshotEvery = Math.Max(1, parts.Recipe.Resilience.Snapshot.ToSteps(parts.TotalSteps, parts.TokensPerStep));
         var due = false;
+        // Where nothing is learned yet: what forward transfer is measured from.
+        if (IsLeading && parts.Recipe.Stages.Count > 0 && Progress.Step == 0 && options.StopAtStep is not 0) heldOut.Evaluate("raw");
+        loop.Adopt();
         while (Progress.Step < parts.TotalSteps)
         {
             // Several processes stop together, at the end of a step; one may stop before it.
@@ -169,19 +178,15 @@ internal sealed class RunSession : IDisposable
             if (writer?.Poll() is { } finished) Tell(finished);
             var step = Progress.Step;
             if (IsLeading && step % snapshotEvery == 0) memory?.Offer();
-            due |= checkpointEvery > 0 && step % checkpointEvery == 0;
+            // The beginning of a stage is worth a checkpoint of its own.
+            due |= (checkpointEvery > 0 && step % checkpointEvery == 0) || (step == Progress.StageStart && step < parts.TotalSteps) || step == parts.TrunkStep;
             if (due && loop.IsSavePoint && step < parts.TotalSteps)
             {
                 if (writer is not null) foreach (var written in writer.Begin()) Tell(written);
                 due = false;
             }
-            if (IsLeading && (step == parts.TotalSteps || (evaluateEvery > 0 && step % evaluateEvery == 0)))
-            {
-                // Practices lend their weights to the model while they are scored.
-                memory?.WaitCopied();
-                Evaluate(withSamples: true);
-                TorchRuntime.ReleaseFreeMemory();
-            }
+            if (step == parts.TotalSteps) StageEnds();
+            else if (IsLeading && step > Progress.StageStart && ((evaluateEvery > 0 && step % evaluateEvery == 0) || probes[Progress.Stage].Contains(step - Progress.StageStart))) EvaluateNow();
             if (loop.Agreement.Stop) return step >= parts.TotalSteps;
             if (loop.Agreement.Regroup && step < parts.TotalSteps) Regroup();
         }
@@ -193,6 +198,27 @@ internal sealed class RunSession : IDisposable
         for (var i = 0; i < recoveries.Count; i++)
             Tell(i < recoveries.Count - 1 ? recoveries[i] : recoveries[i] with { Phases = recoveries[i].Phases with { Replay = Stopwatch.GetElapsedTime(replayed).TotalSeconds } });
         recoveries.Clear();
+    }
+
+    /// <summary>What is seen and kept of a finished stage, before the state goes over to the next.</summary>
+    private void StageEnds()
+    {
+        if (!IsLeading) return;
+        heldOut.AtStageEnd = true;
+        EvaluateNow();
+        heldOut.AtStageEnd = false;
+        if (parts.Recipe.Stages.Count == 0) return;
+        var (stage, steps) = (parts.Stage, Progress.Step - Progress.StageStart);
+        var target = folder.WriteStage(stage.Index, stage.Recipe.Name, path => CheckpointFiles.WriteModel(path, parts.State.Parameters.Layout, parts.State.Parameters.Values, parts.Config, parts.Data.Tokenizer, parts.Model.Map, parts.State.Slots.FirstOrDefault(slot => slot.Name == WeightMap.FrozenSlot)?.Values));
+        Tell(new StageFinished(Progress.Step, stage.Index, stage.Recipe.Name, steps, steps * parts.TokensPerStep, Progress.Cursor * parts.Config.Context, target));
+    }
+
+    private void EvaluateNow()
+    {
+        // Practices lend their weights to the model while they are scored.
+        memory?.WaitCopied();
+        Evaluate(withSamples: true);
+        TorchRuntime.ReleaseFreeMemory();
     }
 
     private void TakeStep()
@@ -222,7 +248,7 @@ internal sealed class RunSession : IDisposable
         if (!completed) loop.ReturnToSavePoint();
         if (IsLeading)
         {
-            if (completed && service.BitsPerByte is null) Evaluate(withSamples: false);
+            if (completed && heldOut.BitsPerByte is null) Evaluate(withSamples: false);
             Save();
             if (memory is { Account: var account } && account.Taken > 0)
             {
@@ -237,7 +263,7 @@ internal sealed class RunSession : IDisposable
             Step = Progress.Step,
             Tokens = Progress.Tokens,
             Loss = Progress.LastLoss,
-            BitsPerByte = service.BitsPerByte,
+            BitsPerByte = heldOut.BitsPerByte,
             TokensPerSecond = speed,
             Mfu = ceiling > 0 ? speed * TrainingFlops.PerToken(parts.Config, parts.Config.Context, parts.Model.Map) / ceiling : 0,
             StateHash = parts.HashState(),
@@ -259,17 +285,16 @@ internal sealed class RunSession : IDisposable
 
     private void Evaluate(bool withSamples)
     {
-        var context = new PracticeContext(parts.Model, Progress.Step, parts.TotalSteps, parts.TokensPerStep, parts.Recipe.Seed, service);
-        if (!parts.Practices.OfType<EvaluatePractice>().Any()) service.Evaluate("raw");
+        if (!parts.ActivePractices.OfType<EvaluatePractice>().Any()) heldOut.Evaluate("raw");
         if (parts.Optimizer.Derived is { } derived) EvaluateDerived(derived);
-        foreach (var practice in parts.Practices) practice.AtInterval(context);
+        foreach (var practice in parts.ActivePractices) practice.AtInterval(loop.Context);
         if (!withSamples) return;
         foreach (var prompt in parts.Recipe.Evaluation.Prompts) Tell(new SampleWritten(Progress.Step, prompt, SampleText.Write(parts, prompt)));
-        var delivered = parts.Delivered(Progress.Cursor);
-        if (delivered.Count < 2) return;
-        var (total, weights) = ((double)Math.Max(1, delivered.Sum()), parts.Recipe.Data.Sources.Sum(source => source.Weight));
-        Tell(new MixtureMeasured(Progress.Step, [.. delivered.Select((count, i) =>
-            new MixtureShare(parts.Recipe.Data.Sources[i].Path, parts.Recipe.Data.Sources[i].Weight / weights, count / total, count * parts.Config.Context))]));
+        var delivered = parts.Stream.Delivered(Progress.Cursor);
+        var sources = parts.Stage.Recipe.Recipe.Data.Sources;
+        if (sources.Count(source => source.Weight > 0) < 2) return;
+        var (total, weights) = ((double)Math.Max(1, delivered.Sum()), sources.Sum(source => source.Weight));
+        Tell(new MixtureMeasured(Progress.Step, [.. delivered.Select((count, i) => new MixtureShare(sources[i].Path, sources[i].Weight / weights, count / total, count * parts.Config.Context))]));
     }
 
     /// <summary>Scores the weights that the optimizer means to be used in place of those it trains.</summary>
@@ -278,14 +303,25 @@ internal sealed class RunSession : IDisposable
         using var scope = TorchSharp.torch.NewDisposeScope();
         var values = TorchSharp.torch.empty_like(parts.State.Parameters.Values);
         derived.Fill(parts.State.Parameters.Values, parts.State.Slots, values);
-        WeightSwap.With(parts.Model, values, () => service.Evaluate(derived.Name));
+        WeightSwap.With(parts.Model, values, () => heldOut.Evaluate(derived.Name));
     }
 
     /// <summary>Loads the newest whole checkpoint, if any, and says which.</summary>
     private long Resume()
     {
         if (folder.Checkpoints.Newest(reason => Tell(new Notice("warning", reason))) is not { } newest) return -1;
+        var extension = earlierSteps is { } before ? RunExtension.Plan(parts, folder, newest, before, line => Tell(new Notice("warning", line))) : null;
+        if (extension is not null) newest = extension.Apply(folder);
         CheckpointFiles.Read(newest.Folder, parts.State, parts.Config, parts.Model.Map);
+        if (extension is not null)
+        {
+            parts.State.Progress = parts.State.Progress with { EarlierTotals = extension.EarlierTotals(parts.State.Progress) };
+            Tell(new Notice("info", extension.Words));
+            // Durable before the folder has the new recipe, after which nobody could tell that there was an extension.
+            using var now = new CheckpointWriter(parts, folder.Checkpoints, -1);
+            foreach (var written in now.Begin()) Tell(written);
+            now.Finish();
+        }
         parts.Model.ParametersChanged();
         Tell(new Notice("info", $"resuming from {newest.Folder} (step {newest.Step})"));
         return newest.Step;

@@ -56,6 +56,8 @@ public sealed class TrainingRun(ComponentRegistry components)
         var stored = options.Fresh ? null : folder.StoredRecipe(new RecipeLoader(components));
         var resolved = RecipeResolution.Resolve(recipe, stored, Bfloat16.IsNative);
         if (stored is not null) RecipeResolution.RequireSame(stored, resolved, folder.Path);
+        // A run that has begun does not need what it began with.
+        if (stored is null && resolved.Stages is [{ From: { } from }, ..]) AdoptedStage.Locate(from, line => Tell(new Notice("warning", line)));
         if (options.Parallel is not null && resolved.Training.OnSpike.Action == SpikeAction.RollBack)
             throw PerennialException.Usage("training.on-spike: roll-back needs one process alone (a newcomer has no snapshot to go back to); choose skip, lower-rate or stop");
         if (options.Parallel is not null && resolved.Training.PerLayer)
@@ -64,7 +66,7 @@ public sealed class TrainingRun(ComponentRegistry components)
         using var parts = RunParts.Make(resolved, line => Tell(new Notice("info", line)), cancellation);
         try
         {
-            using var session = new RunSession(parts, folder, options, Tell, cancellation);
+            using var session = new RunSession(parts, folder, options, Tell, stored is null || options.Parallel is not null ? null : RunExtension.StepsOf(stored, parts), cancellation);
             return session.Run();
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)

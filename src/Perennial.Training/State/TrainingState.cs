@@ -27,6 +27,24 @@ public sealed record Progress
     /// <summary>Position in the sample stream of the next step's first sample.</summary>
     public long Cursor { get; init; }
 
+    /// <summary>Number of the stage that the next step belongs to.</summary>
+    public int Stage { get; init; }
+
+    /// <summary>Finished steps when that stage began.</summary>
+    public long StageStart { get; init; }
+
+    /// <summary>Samples that each finished stage read of its stream.</summary>
+    public IReadOnlyList<long> Finished { get; init; } = [];
+
+    /// <summary>Planned steps of the stage when it began; 0 before its first step.</summary>
+    public long FirstTotal { get; init; }
+
+    /// <summary>Steps of the stage at which it was finished and then extended.</summary>
+    public IReadOnlyList<long> EarlierTotals { get; init; } = [];
+
+    /// <summary>What is gone back to when the present branch ends; null outside branches.</summary>
+    public Trunk? Trunk { get; init; }
+
     /// <summary>First positions of batches that are left out when the cursor reaches them.</summary>
     public IReadOnlyList<long> LeftOut { get; init; } = [];
 
@@ -51,3 +69,9 @@ public sealed record Progress
     /// <summary>Small state of each practice, by its place in the recipe; null where it has none.</summary>
     public IReadOnlyList<JsonObject?> Practices { get; init; } = [];
 }
+
+/// <summary>The small part of the state that a branch left; parameters and slots are in slots of their own.</summary>
+/// <param name="RateFactor">Factor on the learning rate.</param>
+/// <param name="OptimizerStart">Step from which the optimizer counted.</param>
+/// <param name="Practices">Small state of each practice.</param>
+public sealed record Trunk(double RateFactor, long OptimizerStart, IReadOnlyList<JsonObject?> Practices);

@@ -1,0 +1,28 @@
+using Perennial.Data;
+
+namespace Perennial.Training.Loop;
+
+/// <summary>What the loop does for practices.</summary>
+internal sealed class PracticeServices(RunParts parts, HeldOutService heldOut, GradientPass pass, Action<RunEvent> tell) : IPracticeServices
+{
+    /// <inheritdoc/>
+    public void Evaluate(string weights) => heldOut.Evaluate(weights);
+
+    /// <inheritdoc/>
+    public void Notify(string level, string message) => tell(new Notice(level, message));
+
+    /// <inheritdoc/>
+    public void Measure(string what, IReadOnlyDictionary<string, double> figures) => tell(new EvaluationDone(parts.State.Progress.Step, what, what, figures));
+
+    /// <inheritdoc/>
+    public TokenBatch ReadSamples(IReadOnlyList<long> ids) => parts.Stream.ReadSamples(ids);
+
+    /// <inheritdoc/>
+    public long SampleAt(int stage, long position) => parts.Stages[stage].Stream.SampleAt(position);
+
+    /// <inheritdoc/>
+    public TokenBatch ReadStage(long position, int rows) => parts.Stream.Read(position, rows);
+
+    /// <inheritdoc/>
+    public double Backward(TokenBatch batch) => pass.Alone(batch);
+}

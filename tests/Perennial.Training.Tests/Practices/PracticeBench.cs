@@ -74,6 +74,8 @@ internal sealed class PracticeBench : IDisposable
 
         public Precision Precision => Precision.Float32;
 
+        public DropoutKey? Dropout { get; set; }
+
         public string HeadName => throw new NotSupportedException();
 
         public Tensor Hidden(ModelInput input) => throw new NotSupportedException();

@@ -38,6 +38,6 @@ public sealed class RecipeLoader(ComponentRegistry components)
             && (first["data"] as RecipeMapping)?["sources"] is { } sources) node = node.With("data.sources", sources);
         var bound = new RecipeBinder(components).Bind<Recipe>(node);
         _ = StageRecipe.Of(bound);
-        return bound;
+        return StageRecipe.Spelled(bound);
     }
 }

@@ -33,6 +33,18 @@ public sealed record StageRecipe(string Name, Recipe Recipe, double? Rate, Momen
         return [.. recipe.Data.Sources.Concat(recipe.Stages.SelectMany(stage => stage.Data?.Sources ?? [])).DistinctBy(Identity)];
     }
 
+    /// <summary>The recipe with every stage's sources at the stage and all of them at <c>data.sources</c>: what prepares the data need not know of stages.</summary>
+    public static Recipe Spelled(Recipe recipe)
+    {
+        ArgumentNullException.ThrowIfNull(recipe);
+        if (recipe.Stages.Count == 0) return recipe;
+        return recipe with
+        {
+            Data = recipe.Data with { Sources = AllSources(recipe) },
+            Stages = [.. recipe.Stages.Select(stage => stage with { Data = (stage.Data ?? new StageDataOptions()) with { Sources = stage.Data?.Sources ?? recipe.Data.Sources } })],
+        };
+    }
+
     private static Recipe Fill(Recipe recipe, StageOptions stage, IReadOnlyList<SourceOptions> all)
     {
         var own = (stage.Data?.Sources ?? recipe.Data.Sources).GroupBy(Identity).ToDictionary(group => group.Key, group => group.Sum(source => source.Weight));

@@ -26,6 +26,14 @@ public sealed record ResumeProof(long Steps, IReadOnlyList<long> Stops, string U
     {
         ArgumentNullException.ThrowIfNull(recipe);
         ArgumentNullException.ThrowIfNull(tell);
+        // Every stage gets its part, so that the proof goes over every boundary.
+        if (recipe.Stages.Count > 0)
+        {
+            var trained = recipe.Stages.Count(stage => stage.From is null);
+            var part = Math.Max(2, steps / trained);
+            recipe = recipe with { Stages = [.. recipe.Stages.Select(stage => stage.From is null ? stage with { Steps = part, Tokens = null } : stage)] };
+            steps = part * trained;
+        }
         var every = Math.Max(2, steps / 3);
         var shortened = recipe with
         {

@@ -30,8 +30,6 @@ public sealed record CoinDetectorOptions
 [Component("coin-detector")]
 public sealed class CoinDetector(CoinDetectorOptions options) : IExperiment
 {
-    private const int JudgedEvery = 10;
-
     /// <inheritdoc/>
     public ExperimentOutcome Measure(ExperimentContext context)
     {
@@ -48,9 +46,8 @@ public sealed class CoinDetector(CoinDetectorOptions options) : IExperiment
             {
                 var (succeeds, alarmed) = (random.Uniform() < options.Success, random.Uniform() < options.Alarms);
                 var seconds = (succeeds ? 60 : 40) * random.Gamma(4) / 4;
-                var record = new AttemptRecord(seconds, succeeds, alarmed ? Math.Min(seconds, 12) : null, 1);
-                // Everything runs to its end while the policy only watches; once it acts the repetition is decided. Two thousand draws a judgement: every tenth attempt.
-                state = attempt % JudgedEvery == JudgedEvery - 1 ? rule.Finish(state, record) : state with { Attempts = [.. state.Attempts, record] };
+                // Everything runs to its end while the policy only watches; once it acts the repetition is decided.
+                state = rule.Finish(state, new AttemptRecord(seconds, succeeds, alarmed ? Math.Min(seconds, 12) : null, 1));
                 if (state.Mode == RestartMode.Preempt) break;
             }
             if (state.Mode == RestartMode.Preempt) adopted++;

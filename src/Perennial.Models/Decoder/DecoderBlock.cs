@@ -82,7 +82,7 @@ internal sealed unsafe class DecoderBlock<T> : IDisposable
         else Activation<T>.GeluBackward(tokens, config.Intermediate, kept.Inner!.Memory, up.Bias, slope.Memory);
         down.BackwardWeight(slope, output); // slope has become the activation, Inner its gradient
         pool.Return(slope);
-        if (output != operand) pool.Return(output);
+        if (!ReferenceEquals(output, operand)) pool.Return(output);
         var dh = pool.Compute(tokens, config.Width);
         up.BackwardInput(kept.Inner, dh);
         peers.Sum(dh.Tensor);
@@ -93,7 +93,7 @@ internal sealed unsafe class DecoderBlock<T> : IDisposable
         output = Masked(shape, DropoutMask.Attention(layer), dx, operand);
         attentionOut.BackwardInput(output, mixed);
         attentionOut.BackwardWeight(kept.Mixed!, output);
-        if (output != operand) pool.Return(output);
+        if (!ReferenceEquals(output, operand)) pool.Return(output);
         var gradient = pool.Compute(tokens, queryKeyValue.Outputs);
         fixed (int* starts = shape.Starts)
             CausalAttention<T>.Backward(shape.Attention, kept.QueryKeyValue!.Memory, starts, kept.Logarithms!.Floats, mixed.Memory, gradient.Memory);

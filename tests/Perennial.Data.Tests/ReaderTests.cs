@@ -114,7 +114,7 @@ public class ReaderTests
     }
 
     [Fact]
-    public void Remote_files_are_fetched_once()
+    public async Task Remote_files_are_fetched_once()
     {
         using var folder = new TemporaryFolder();
         using var server = new HttpListener();
@@ -149,11 +149,11 @@ public class ReaderTests
         Assert.Equal(1, served);
         Assert.Contains("404", Assert.Throws<PerennialException>(() => SourceFiles.Locate($"http://127.0.0.1:{port}/b.txt", folder.Path)).Message, StringComparison.Ordinal);
         server.Stop();
-        serving.Wait();
+        await serving;
     }
 
     [Fact]
-    public void Objects_below_a_prefix_are_fetched_by_the_protocol_of_s3()
+    public async Task Objects_below_a_prefix_are_fetched_by_the_protocol_of_s3()
     {
         using var folder = new TemporaryFolder();
         using var server = new HttpListener();
@@ -183,7 +183,7 @@ public class ReaderTests
         var files = SourceFiles.Locate("s3://b/p/", folder.Path);
         Assert.Equal([("s3://b/p/a.txt", "text a."), ("s3://b/p/b.txt", "text b.")], files.Select(file => (file.Name, File.ReadAllText(file.Path))));
         server.Stop();
-        serving.Wait();
+        await serving;
     }
 
     [Fact]

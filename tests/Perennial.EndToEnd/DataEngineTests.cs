@@ -18,7 +18,7 @@ public class DataEngineTests
         .Where(path => Path.GetFileName(path) is not ("account.json" or "report.html")).Order(StringComparer.Ordinal).Select(path => Path.GetRelativePath(folder, path) + Convert.ToHexString(SHA256.HashData(File.ReadAllBytes(path)))));
 
     [Fact]
-    public void One_process_four_processes_and_a_killed_one_give_the_same_bytes()
+    public async Task One_process_four_processes_and_a_killed_one_give_the_same_bytes()
     {
         using var place = new Workplace();
         var sources = Sources(place, 6, 120);
@@ -51,7 +51,7 @@ public class DataEngineTests
                 }
                 Thread.Sleep(5);
             }
-            Assert.True(again.ExitCode == 0, said.Result);
+            Assert.True(again.ExitCode == 0, await said);
         }
         Assert.Equal(Content(place["one"]), Content(place["killed"]));
     }

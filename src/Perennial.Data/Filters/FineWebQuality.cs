@@ -39,8 +39,7 @@ public sealed class FineWebQuality(FineWebOptions options) : IFilter
         ArgumentNullException.ThrowIfNull(document);
         var text = document.Text.Span;
         var (lines, ended, brief, repeated, ends) = (0, 0, 0, 0L, 0);
-        HashSet<ulong>? seen = null;
-        var first = 0UL;
+        var seen = new SeenHashes(stackalloc ulong[SeenHashes.Small]);
         var scan = new TextLines(text);
         while (scan.Next())
         {
@@ -50,10 +49,9 @@ public sealed class FineWebQuality(FineWebOptions options) : IFilter
             if (trimmed.IsEmpty) continue;
             lines++;
             if (trimmed[^1] is (byte)'.' or (byte)'!' or (byte)'?' or (byte)'"' or (byte)'\'' || trimmed.EndsWith("”"u8) || trimmed.EndsWith("’"u8) || trimmed.EndsWith("。"u8) || trimmed.EndsWith("！"u8) || trimmed.EndsWith("？"u8) || trimmed.EndsWith("…"u8)) ended++;
-            if (line.Length <= 4 * options.ShortLine && Characters(line) <= options.ShortLine) brief++;
+            if (line.Length <= options.ShortLine || (line.Length <= 4 * options.ShortLine && !System.Text.Ascii.IsValid(line) && Characters(line) <= options.ShortLine)) brief++;
             var hash = WordHash.Of(line);
-            if (lines == 1) first = hash;
-            else if (!(seen ??= [first]).Add(hash)) repeated += line.Length;
+            if (!seen.Add(hash)) repeated += line.Length;
         }
         if (lines == 0) return FilterResult.Reject("empty");
         if (ended < options.Punctuation * lines) return FilterResult.Reject("too few lines end in punctuation");

@@ -138,5 +138,9 @@ public sealed class GopherQuality(GopherQualityOptions options) : IFilter
         return false;
     }
 
-    private static bool IsPunctuation(byte value) => value is < (byte)'0' or > (byte)'9' and < (byte)'A' or > (byte)'Z' and < (byte)'a' or > (byte)'z' and < 0x80;
+    private static bool IsPunctuation(byte value) => Punctuation[value];
+
+    private static readonly bool[] Punctuation = [.. Enumerable.Range(0, 256).Select(value => IsSign((byte)value))];
+
+    private static bool IsSign(byte value) => value is < (byte)'0' or > (byte)'9' and < (byte)'A' or > (byte)'Z' and < (byte)'a' or > (byte)'z' and < 0x80;
 }

@@ -82,8 +82,7 @@ public sealed class GopherRepetition(GopherRepetitionOptions options) : IFilter
     private static string? Pieces(ReadOnlySpan<byte> text, ReadOnlySpan<byte> separator, double share, double shareOfBytes, string what)
     {
         var (pieces, repeated, bytes) = (0, 0, 0L);
-        HashSet<ulong>? seen = null;
-        ulong? only = null;
+        var seen = new SeenHashes(stackalloc ulong[SeenHashes.Small]);
         for (var rest = text.Trim("\n "u8); !rest.IsEmpty;)
         {
             var end = rest.IndexOf(separator);
@@ -91,10 +90,7 @@ public sealed class GopherRepetition(GopherRepetitionOptions options) : IFilter
             rest = end < 0 ? default : rest[(end + separator.Length)..].TrimStart((byte)'\n');
             if (piece.IsEmpty) continue;
             pieces++;
-            var hash = WordHash.Of(piece);
-            if (pieces == 1) { only = hash; continue; }
-            seen ??= [only!.Value];
-            if (!seen.Add(hash)) (repeated, bytes) = (repeated + 1, bytes + piece.Length);
+            if (!seen.Add(WordHash.Of(piece))) (repeated, bytes) = (repeated + 1, bytes + piece.Length);
         }
         if (repeated > share * pieces) return $"repeated {what}";
         return bytes > shareOfBytes * text.Length ? $"bytes in repeated {what}" : null;

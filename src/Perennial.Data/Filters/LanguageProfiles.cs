@@ -6,7 +6,7 @@ using Perennial.Core;
 namespace Perennial.Data.Filters;
 
 /// <summary>
-/// Tells languages apart by the logarithms of how often hashed stretches of two to five bytes occur in texts of each (naive Bayes,
+/// Tells languages apart by the logarithms of how often hashed stretches of three to five bytes occur in texts of each (naive Bayes,
 /// as in Cavnar and Trenkle's profiles and langid.py), over lower-cased letters. Trained in a tenth of a second from the texts that
 /// ship: the Universal Declaration of Human Rights in 28 languages.
 /// </summary>
@@ -19,7 +19,7 @@ public sealed class LanguageProfiles
     private const float Step = 16;
 
     // Stretches overlap, so they are far from independent: the evidence of this many of them counts as one.
-    private const float Dependence = 16;
+    private const float Dependence = 12;
 
     private static readonly Lazy<LanguageProfiles> Shared = new(() => new LanguageProfiles(ReadShipped()));
 
@@ -52,7 +52,7 @@ public sealed class LanguageProfiles
     /// <summary>Known languages, as ISO 639-1 codes.</summary>
     public IReadOnlyList<string> Languages { get; }
 
-    /// <summary>The likeliest language of a text and its probability; from at most four stretches of 96 bytes, spread over the text.</summary>
+    /// <summary>The likeliest language of a text and its probability; from at most three stretches of 96 bytes, spread over the text.</summary>
     public (string Language, double Probability) Identify(ReadOnlySpan<byte> text)
     {
         var scores = Score(text, out var seen);
@@ -68,16 +68,16 @@ public sealed class LanguageProfiles
 
     private int[] Score(ReadOnlySpan<byte> text, out int seen)
     {
-        const int Window = 96;
+        const int Window = 96, Windows = 3;
         Span<byte> piece = stackalloc byte[Window + 8];
         seen = 0;
-        var windows = text.Length <= 4 * Window ? (text.Length + Window - 1) / Window : 4;
+        var windows = text.Length <= Windows * Window ? (text.Length + Window - 1) / Window : Windows;
         var scores = new int[Lanes];
         for (var window = 0; window < windows; window++)
         {
-            var start = text.Length <= 4 * Window ? window * Window : (int)((long)(text.Length - Window) * window / (windows - 1));
+            var start = text.Length <= Windows * Window ? window * Window : (int)((long)(text.Length - Window) * window / (windows - 1));
             var length = Normalize(text[start..Math.Min(text.Length, start + Window)], piece);
-            // 16-bit sums cannot overflow: 4 · 97 stretches of at most 42 stay below 32,767.
+            // 16-bit sums cannot overflow: 3 · 97 stretches of at most 42 stay below 32,767.
             var (low, high) = (Vector256<short>.Zero, Vector256<short>.Zero);
             ref var first = ref MemoryMarshal.GetArrayDataReference(weights);
             for (var at = 0; at + 2 <= length; at++)
@@ -86,7 +86,7 @@ public sealed class LanguageProfiles
                 for (var n = 1; n <= 5 && at + n <= length; n++)
                 {
                     hash = (hash ^ piece[at + n - 1]) * 0x01000193 + 0x9E3779B9;
-                    if (n == 1) continue;
+                    if (n < 3) continue;
                     var row = Vector256.LoadUnsafe(ref first, (nuint)((hash ^ hash >> 15) % Buckets * Lanes));
                     low += Vector256.WidenLower(row);
                     high += Vector256.WidenUpper(row);
@@ -112,7 +112,7 @@ public sealed class LanguageProfiles
             for (var n = 1; n <= 5 && at + n <= length; n++)
             {
                 hash = (hash ^ piece[at + n - 1]) * 0x01000193 + 0x9E3779B9;
-                if (n > 1) yield return (int)((hash ^ hash >> 15) % Buckets);
+                if (n > 2) yield return (int)((hash ^ hash >> 15) % Buckets);
             }
         }
     }

@@ -33,8 +33,6 @@ public sealed class LinearClassifier
         if (positive.Count == 0 || negative.Count == 0) throw PerennialException.Usage("a classifier needs texts of both classes");
         var model = new LinearClassifier(bits, ngram);
         var total = positive.Count + negative.Count;
-        // Classes of unequal size pull alike.
-        var (up, down) = (total / (2f * positive.Count), total / (2f * negative.Count));
         var features = new List<int>();
         var (step, steps) = (0L, (long)passes * total);
         for (var pass = 0; pass < passes; pass++)
@@ -45,7 +43,7 @@ public sealed class LinearClassifier
                 model.Features((isPositive ? positive[number] : negative[number - positive.Count]).Span, features);
                 var speed = (float)(rate * (1 - (double)step++ / steps));
                 if (features.Count == 0) continue;
-                var error = (isPositive ? up : down) * ((isPositive ? 1 : 0) - Logistic(model.Sum(features)));
+                var error = (isPositive ? 1 : 0) - Logistic(model.Sum(features));
                 var change = speed * error / MathF.Sqrt(features.Count);
                 foreach (var feature in features) model.weights[feature] += change;
                 model.bias += 0.1f * change;

@@ -95,7 +95,7 @@ internal static class PersonalDataScan
     private static bool Number(ReadOnlySpan<byte> text, int from, int at, out int start, out int end, out PersonalData kind)
     {
         (start, end, kind) = (at, at, PersonalData.Phone);
-        if (start > from && text[start - 1] == '(') start--;
+        if (start > from && text[start - 1] == '(' && IsArea(text[at..])) start--;
         if (start > from && text[start - 1] is (byte)'+') start--;
         else if (start - 1 > from && text[start - 1] == ' ' && text[start - 2] == '+') start -= 2;
         if (start > 0 && (IsAlphanumeric(text[start - 1]) || (text[start - 1] is (byte)'.' or (byte)',' or (byte)'-' or (byte)'$' or (byte)'/' && start > 1 && IsAlphanumeric(text[start - 2])) || text[start - 1] is (byte)'$')) return false;
@@ -143,6 +143,13 @@ internal static class PersonalDataScan
             return true;
         }
         return IsPhone(number, shape, text[start], parenthesis, mixed, separators);
+    }
+
+    // An area code in parentheses: up to five digits and the closing one. Other parentheses belong to the sentence.
+    private static bool IsArea(ReadOnlySpan<byte> text)
+    {
+        var digits = text.IndexOfAnyExceptInRange((byte)'0', (byte)'9');
+        return digits is > 0 and <= 5 && text[digits] == ')';
     }
 
     private static bool IsCardShape(ReadOnlySpan<byte> shape) => shape.Length == 1

@@ -43,6 +43,8 @@ public sealed class PlantedCorpus
     {
         ArgumentNullException.ThrowIfNull(paragraphs);
         ArgumentOutOfRangeException.ThrowIfLessThan(clean, 20);
+        // As on the web, a paragraph is a line.
+        paragraphs = [.. paragraphs.Select(paragraph => string.Join(' ', paragraph.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)))];
         var corpus = new PlantedCorpus(seed);
         corpus.ToxicWords = [.. Enumerable.Range(0, 40).Select(_ => corpus.Invented(6))];
         for (var i = 0; i < clean; i++) corpus.Add("clean", -1, corpus.Prose(paragraphs), []);

@@ -19,7 +19,7 @@ internal sealed class PhraseSet
 
     // Where all phrases are long enough, one of four neighbouring places tells: hashes of the four bytes at each phrase's first four places.
     private const int SampledLength = 7;
-    private readonly ulong[]? sampled;
+    private readonly ulong[]? sampled, behind;
     private readonly int longest;
 
     public PhraseSet(IEnumerable<string> of, bool wholeWords)
@@ -84,12 +84,17 @@ internal sealed class PhraseSet
         longest = phrases.Length == 0 ? 0 : phrases.Max(phrase => phrase.Length);
         if (phrases.Length == 0 || phrases.Min(phrase => phrase.Length) < SampledLength) return;
         sampled = new ulong[1024];
+        // Still longer phrases cover the next sampled place too.
+        if (phrases.Min(phrase => phrase.Length) >= SampledLength + 4) behind = new ulong[1024];
         foreach (var phrase in phrases)
         {
             for (var at = 0; at < 4; at++)
             {
                 var bit = Sample(ref phrase[at]);
                 sampled[bit >> 6] |= 1UL << (int)(bit & 63);
+                if (behind is null) continue;
+                bit = Sample(ref phrase[at + 4]);
+                behind[bit >> 6] |= 1UL << (int)(bit & 63);
             }
         }
     }
@@ -110,6 +115,12 @@ internal sealed class PhraseSet
         {
             var bit = Sample(ref Unsafe.Add(ref first, at));
             if ((sampled[bit >> 6] >> (int)(bit & 63) & 1) == 0) continue;
+            if (behind is not null)
+            {
+                if (at + 8 > text.Length) break;
+                bit = Sample(ref Unsafe.Add(ref first, at + 4));
+                if ((behind[bit >> 6] >> (int)(bit & 63) & 1) == 0) continue;
+            }
             var number = Scan(text, Math.Max(from, at - longest), Math.Min(text.Length, at + longest), out end);
             if (number >= 0) return number;
         }

@@ -75,7 +75,7 @@ public sealed record Paper : IValidatedOptions
             yield return ("hypotheses", "cannot ask for the lowest of all cells: an experiment's measures have different units");
         foreach (var twice in Arms.GroupBy(arm => arm.Name).Where(group => group.Count() > 1)) yield return ("arms", $"names '{twice.Key}' twice");
         foreach (var twice in Hypotheses.GroupBy(hypothesis => hypothesis.Id).Where(group => group.Count() > 1)) yield return ("hypotheses", $"names '{twice.Key}' twice");
-        if (Tuning is not null && Arms.All(arm => arm.Name != Tuning.Arm)) yield return ("tuning.arm", $"is '{Tuning.Arm}', which is no arm");
+        if (Tuning is not null && !Tuning.On(Arms).Any()) yield return ("tuning.arm", $"is '{Tuning.Arm}', which is no arm");
         var cells = Cells().Select(cell => cell.ToString()).ToHashSet(StringComparer.Ordinal);
         foreach (var hypothesis in Hypotheses)
         foreach (var condition in hypothesis.Conditions)

@@ -3,7 +3,7 @@ using Perennial.Core;
 
 namespace Perennial.Experiments.Papers;
 
-/// <summary>A search over one key, done once on one arm and then fixed for all. It is part of the run and of its report.</summary>
+/// <summary>A search over one key: once on one arm and then fixed for all, or on each arm for itself. It is part of the run and of its report.</summary>
 public sealed record Tuning
 {
     /// <summary>The dotted recipe key.</summary>
@@ -13,8 +13,14 @@ public sealed record Tuning
     [MinLength(2)]
     public required IReadOnlyList<Core.Recipes.RecipeNode> Values { get; init; }
 
-    /// <summary>The arm it is tuned on: the baseline, so that the search never favours the claim.</summary>
+    /// <summary>In the place of an arm: every arm is searched by the same values and seeds, and gets its own best one.</summary>
+    public const string Each = "each";
+
+    /// <summary>The arm it is tuned on: the baseline, so that the search never favours the claim; or <c>each</c>.</summary>
     public required string Arm { get; init; }
+
+    /// <summary>The arms it is tuned on.</summary>
+    public IEnumerable<Arm> On(IEnumerable<Arm> arms) => arms.Where(arm => Arm == Each || arm.Name == Arm);
 
     /// <summary>Which of its weights are judged.</summary>
     public string Weights { get; init; } = Cell.Raw;

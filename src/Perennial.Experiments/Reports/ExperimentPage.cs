@@ -89,9 +89,14 @@ public static class ExperimentPage
 
     private static void Search(StringBuilder body, ExperimentResult result, Figures figures)
     {
-        if (result.Tuning is not { } tuning) return;
-        body.Append($"<section><h2>Search shared by all arms</h2><p><code>{HtmlPage.Text(tuning.Key)}</code> was chosen on <b>{HtmlPage.Text(tuning.Cell)}</b> (seed {string.Join(", ", tuning.Seeds)}) and then fixed{(tuning.AtEdge ? "; the best value lies at the edge of the search, a better one may lie outside" : "")}.</p>");
-        body.Append(HtmlPage.Table(["value", $"mean {result.Metric}", ""], tuning.Tried.Select(tried => (IEnumerable<string>)[HtmlPage.Text(tried.Value), figures.Value(tried.Mean), tried.Value == tuning.Chosen ? "used" : ""]))).Append("</section>");
+        if (!result.AllSearches.Any()) return;
+        body.Append($"<section><h2>{(result.Tuning is null ? "Each arm's own search, over the same values" : "Search shared by all arms")}</h2>");
+        foreach (var tuning in result.AllSearches)
+        {
+            body.Append($"<p><code>{HtmlPage.Text(tuning.Key)}</code> was chosen on <b>{HtmlPage.Text(tuning.Cell)}</b> (seed {string.Join(", ", tuning.Seeds)}) and then fixed{(tuning.AtEdge ? "; the best value lies at the edge of the search, a better one may lie outside" : "")}.</p>");
+            body.Append(HtmlPage.Table(["value", $"mean {result.Metric}", ""], tuning.Tried.Select(tried => (IEnumerable<string>)[HtmlPage.Text(tried.Value), figures.Value(tried.Mean), tried.Value == tuning.Chosen ? "used" : ""])));
+        }
+        body.Append("</section>");
     }
 
     private static void Recipes(StringBuilder body, Paper paper)

@@ -35,8 +35,15 @@ public sealed record ExperimentResult
     /// <summary>Whether an experiment measured the values (their units differ, six digits) and not trainings (one metric, four decimals).</summary>
     public bool Measured { get; init; }
 
-    /// <summary>The shared search; null when there was none.</summary>
+    /// <summary>The shared search; null when there was none, or one for each arm.</summary>
     public TuningResult? Tuning { get; init; }
+
+    /// <summary>The searches of each arm for itself; empty when there was one for all, or none.</summary>
+    public IReadOnlyList<TuningResult> Searches { get; init; } = [];
+
+    /// <summary>Every search, shared or not.</summary>
+    [System.Text.Json.Serialization.JsonIgnore]
+    public IEnumerable<TuningResult> AllSearches => Tuning is null ? Searches : [Tuning];
 
     /// <summary>Every cell.</summary>
     public required IReadOnlyList<CellResult> Cells { get; init; }

@@ -12,9 +12,9 @@ public static class ExperimentText
         var (text, figures) = (new StringBuilder(), Figures.Of(result));
         text.Append($"Paper {result.Number:00}: {result.Title}\n");
         text.Append($"{Figures.Effort(result)}, size '{result.Tier}', seeds {string.Join(", ", result.Seeds)}\n\n");
-        if (result.Tuning is { } tuning)
+        foreach (var tuning in result.AllSearches)
         {
-            text.Append($"Search: {tuning.Key} on {tuning.Cell} (seed {string.Join(", ", tuning.Seeds)}), then fixed for all arms\n");
+            text.Append($"Search: {tuning.Key} on {tuning.Cell} (seed {string.Join(", ", tuning.Seeds)}){(result.Tuning is null ? "" : ", then fixed for all arms")}\n");
             foreach (var tried in tuning.Tried) text.Append($"  {tried.Value,-10} {figures.Value(tried.Mean)}{(tried.Value == tuning.Chosen ? "  <- used" : "")}\n");
             if (tuning.AtEdge) text.Append("  the best value lies at the edge of the search; a better one may lie outside\n");
             text.Append('\n');

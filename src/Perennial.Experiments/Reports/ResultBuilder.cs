@@ -10,7 +10,7 @@ namespace Perennial.Experiments.Reports;
 /// <summary>Puts a result together from what was measured and judged.</summary>
 internal static class ResultBuilder
 {
-    public static ExperimentResult Build(Paper paper, Tier tier, Measurements measured, IReadOnlyList<HypothesisResult> judged, TuningResult? tuning,
+    public static ExperimentResult Build(Paper paper, Tier tier, Measurements measured, IReadOnlyList<HypothesisResult> judged, IReadOnlyList<TuningResult> searches,
         IReadOnlyDictionary<(string Arm, ulong Seed), TrialOutcome> outcomes, double seconds) => new()
         {
             Number = paper.Number,
@@ -23,14 +23,15 @@ internal static class ResultBuilder
             Seeds = measured.Seeds,
             Metric = paper.Experiment is null ? paper.Metric : "value",
             Measured = paper.Experiment is not null,
-            Tuning = tuning,
+            Tuning = searches is [var only] ? only : null,
+            Searches = searches.Count > 1 ? searches : [],
             Cells = [.. measured.Cells.Select(cell => new CellResult(cell.ToString(), cell.Arm, cell.Weights, measured[cell.ToString()],
                 Rounded(Bootstrap.Mean(measured[cell.ToString()]), measured.Rounding), paper.Experiment is null && cell == measured.Lowest))],
             Hypotheses = [.. judged.Select(one => Judged(one, measured.Rounding))],
             Notes = paper.Notes,
             Parameters = outcomes.Values.First().Parameters,
             TokensPerRun = outcomes.Values.First().Tokens,
-            Runs = outcomes.Count + (tuning is null ? 0 : (tuning.Tried.Count - 1) * tuning.Seeds.Count),
+            Runs = outcomes.Count + searches.Sum(search => (search.Tried.Count - 1) * search.Seeds.Count),
             Flops = outcomes.Values.Sum(outcome => outcome.Flops),
             Seconds = Math.Round(seconds, 1),
             Finished = DateTimeOffset.UtcNow,

@@ -44,14 +44,13 @@ public static class ExperimentRun
         foreach (var arm in paper.Arms) plan.Trial(arm, null, seeds[0]);
         // Sizes share their runs: a larger one goes on from what a smaller one finished.
         var queue = new TrialQueue(runner, new TrialLedger(Path.Combine(options.Folder, "finished")), Path.Combine(options.Folder, "runs"), Math.Min(options.Parallel, paper.Parallel ?? int.MaxValue), observer);
-        var searched = paper.Tuning is null ? 0 : paper.Tuning.Values.Count * Math.Min(paper.Tuning.Seeds, seeds.Length);
-        var shared = paper.Tuning is null ? 0 : Math.Min(paper.Tuning.Seeds, seeds.Length);
+        var shared = paper.Tuning is null ? 0 : Math.Min(paper.Tuning.Seeds, seeds.Length) * paper.Tuning.On(paper.Arms).Count();
+        var searched = paper.Tuning is null ? 0 : paper.Tuning.Values.Count * shared;
         queue.Runs = searched - shared + paper.Arms.Count * seeds.Length;
         observer?.Observe(new ExperimentStarted(folder, tier.Name, seeds, queue.Runs));
 
-        var tuning = paper.Tuning is null ? null : Search(paper, paper.Tuning, plan, seeds, queue, observer, cancellation);
-        (string, RecipeNode)? tuned = tuning is null ? null : (paper.Tuning!.Key, tuning.Value.Chosen);
-        var trials = paper.Arms.SelectMany(arm => seeds.Select(seed => (Arm: arm, Seed: seed, Trial: plan.Trial(arm, tuned, seed)))).ToList();
+        var searches = paper.Tuning is null ? [] : Search(paper, paper.Tuning, plan, seeds, queue, observer, cancellation);
+        var trials = paper.Arms.SelectMany(arm => seeds.Select(seed => (Arm: arm, Seed: seed, Trial: plan.Trial(arm, Tuned(arm), seed)))).ToList();
         queue.Runs = queue.Runs - paper.Arms.Count * seeds.Length + trials.Select(trial => trial.Trial.Fingerprint).Distinct().Count();
         // Seed by seed, so that an interrupted experiment has whole pairs first.
         var order = trials.OrderBy(trial => Array.IndexOf(seeds, trial.Seed)).ToList();
@@ -61,27 +60,35 @@ public static class ExperimentRun
 
         var measured = new Measurements(seeds, paper.Cells().Select(cell => (cell, (IReadOnlyList<double>)[.. seeds.Select(seed => Value(paper, outcomes[(cell.Arm, seed)], cell))])), paper.Rounding);
         var judged = VerdictRule.Judge(paper.Hypotheses, measured);
-        var result = ResultBuilder.Build(paper, tier, measured, judged, tuning?.Result, outcomes, started.Elapsed.TotalSeconds);
+        var result = ResultBuilder.Build(paper, tier, measured, judged, [.. searches.Select(search => search.Result)], outcomes, started.Elapsed.TotalSeconds);
         var page = ExperimentFiles.Write(folder, paper, result, outcomes);
         observer?.Observe(new ExperimentFinished(result, page));
         return result;
+
+        (string, RecipeNode)? Tuned(Arm arm) => searches.Count == 0 ? null : (paper.Tuning!.Key, (searches.FirstOrDefault(search => search.Arm == arm.Name) ?? searches[0]).Chosen);
     }
 
-    private static (RecipeNode Chosen, TuningResult Result)? Search(
+    private sealed record Searched(string Arm, RecipeNode Chosen, TuningResult Result);
+
+    private static List<Searched> Search(
         Paper paper, Tuning tuning, Plan plan, ulong[] seeds, TrialQueue queue, IExperimentObserver? observer, CancellationToken cancellation)
     {
-        var arm = paper.Arms.Single(arm => arm.Name == tuning.Arm);
         var used = seeds.Take(tuning.Seeds).ToList();
-        var trials = tuning.Values.SelectMany(value => used.Select(seed => plan.Trial(arm, (tuning.Key, value), seed))).ToList();
-        var outcomes = queue.Finish(trials, cancellation);
-        var cell = new Cell(arm.Name, tuning.Weights);
-        var tried = tuning.Values.Select((value, i) => (Value: value,
-            Mean: Math.Round(outcomes.Skip(i * used.Count).Take(used.Count).Average(outcome => paper.Rounding.Round(Value(paper, outcome, cell))), paper.Experiment is null ? 6 : 15))).ToList();
-        var chosen = tried.MinBy(pair => double.IsNaN(pair.Mean) ? double.PositiveInfinity : pair.Mean);
-        var told = tried.Select(pair => (Plan.Text(pair.Value), pair.Mean)).ToList();
-        observer?.Observe(new TuningFinished(tuning.Key, told, Plan.Text(chosen.Value)));
-        return (chosen.Value, new TuningResult(tuning.Key, cell.ToString(), used, [.. told.Select(pair => new TunedValue(pair.Item1, pair.Mean))], Plan.Text(chosen.Value),
-            chosen.Value == tuning.Values[0] || chosen.Value == tuning.Values[^1]));
+        var arms = tuning.On(paper.Arms).ToList();
+        var outcomes = queue.Finish([.. arms.SelectMany(arm => tuning.Values.SelectMany(value => used.Select(seed => plan.Trial(arm, (tuning.Key, value), seed))))], cancellation);
+        return [.. arms.Select((arm, place) => Best(arm, [.. outcomes.Skip(place * tuning.Values.Count * used.Count).Take(tuning.Values.Count * used.Count)]))];
+
+        Searched Best(Arm arm, List<TrialOutcome> own)
+        {
+            var cell = new Cell(arm.Name, tuning.Weights);
+            var tried = tuning.Values.Select((value, i) => (Value: value,
+                Mean: Math.Round(own.Skip(i * used.Count).Take(used.Count).Average(outcome => paper.Rounding.Round(Value(paper, outcome, cell))), paper.Experiment is null ? 6 : 15))).ToList();
+            var chosen = tried.MinBy(pair => double.IsNaN(pair.Mean) ? double.PositiveInfinity : pair.Mean);
+            var told = tried.Select(pair => (Plan.Text(pair.Value), pair.Mean)).ToList();
+            observer?.Observe(new TuningFinished(tuning.Key, told, Plan.Text(chosen.Value)));
+            return new Searched(arm.Name, chosen.Value, new TuningResult(tuning.Key, cell.ToString(), used, [.. told.Select(pair => new TunedValue(pair.Item1, pair.Mean))], Plan.Text(chosen.Value),
+                chosen.Value == tuning.Values[0] || chosen.Value == tuning.Values[^1]));
+        }
     }
 
     private static double Value(Paper paper, TrialOutcome outcome, Cell cell)

@@ -61,6 +61,7 @@ public sealed record AdafactorOptions : IOptimizerOptions
 [Component("adafactor")]
 public sealed class Adafactor : IEntryOptimizer
 {
+    private const long LargeEntry = 1 << 20;
     private readonly AdafactorOptions options;
     private readonly FlatParameters parameters;
     private readonly SlotOffsets offsets, whole;
@@ -92,28 +93,13 @@ public sealed class Adafactor : IEntryOptimizer
     public void Step(long step, double rate, double gradientScale) => StepEntries(parameters.Layout.Entries, step, rate, gradientScale);
 
     /// <inheritdoc/>
-    public unsafe void StepEntries(IReadOnlyList<FlatEntry> entries, long step, double rate, double gradientScale)
+    public void StepEntries(IReadOnlyList<FlatEntry> entries, long step, double rate, double gradientScale)
     {
         ArgumentNullException.ThrowIfNull(entries);
-        var beta2 = 1 - Math.Pow(step, -options.DecayPower);
-        foreach (var entry in entries)
-        {
-            // A vector is a matrix of one row whose own second moment stands for the columns'.
-            var (rows, columns) = IsFactored(entry) ? ((int)entry.Shape[0], (int)(entry.Length / entry.Shape[0])) : (1, checked((int)entry.Length));
-            var p = (float*)TensorMemory.Address<float>(parameters.Values) + entry.Offset;
-            var g = (float*)TensorMemory.Address<float>(parameters.Gradients) + parameters.GradientOffset(entry);
-            var kept = (float*)TensorMemory.Address<float>(factors) + offsets[entry];
-            var b = momentum is null ? null : (float*)TensorMemory.Address<float>(momentum) + whole[entry];
-            float[] row = new float[rows], column = new float[columns];
-            Factor(g, kept, rows, columns, (float)gradientScale, beta2, row, column, IsFactored(entry));
-            fixed (float* r = row, c = column)
-            {
-                var size = Math.Sqrt(FactoredKernel.Squares(g, rows, columns, (float)gradientScale, r, c) / entry.Length);
-                var shrink = 1 / Math.Max(1, size / options.UpdateClip);
-                var move = options.RelativeStep ? Math.Min(rate, 1 / Math.Sqrt(step)) * Math.Max(options.SmallestScale, Math.Sqrt(Squares.Sum(p, rows, columns, columns) / entry.Length)) : rate;
-                FactoredKernel.Apply(p, g, b, rows, columns, (float)gradientScale, r, c, (float)shrink, (float)options.Momentum, (float)-move, (float)(entry.Decays ? 1 - move * options.Decay : 1));
-            }
-        }
+        // Large tensors are passed over by all threads, the others go to one thread each: a pass over a small one is shorter than waking a team.
+        foreach (var entry in entries.Where(entry => entry.Length >= LargeEntry)) Update(entry, step, rate, gradientScale);
+        var small = entries.Where(entry => entry.Length < LargeEntry).OrderByDescending(entry => entry.Length).ToList();
+        ThreadTeam.For(small.Count, index => Update(small[index], step, rate, gradientScale));
     }
 
     /// <inheritdoc/>
@@ -121,6 +107,26 @@ public sealed class Adafactor : IEntryOptimizer
     {
         factors.Dispose();
         momentum?.Dispose();
+    }
+
+    private unsafe void Update(FlatEntry entry, long step, double rate, double gradientScale)
+    {
+        var beta2 = 1 - Math.Pow(step, -options.DecayPower);
+        // A vector is a matrix of one row whose own second moment stands for the columns'.
+        var (rows, columns) = IsFactored(entry) ? ((int)entry.Shape[0], (int)(entry.Length / entry.Shape[0])) : (1, checked((int)entry.Length));
+        var p = (float*)TensorMemory.Address<float>(parameters.Values) + entry.Offset;
+        var g = (float*)TensorMemory.Address<float>(parameters.Gradients) + parameters.GradientOffset(entry);
+        var kept = (float*)TensorMemory.Address<float>(factors) + offsets[entry];
+        var b = momentum is null ? null : (float*)TensorMemory.Address<float>(momentum) + whole[entry];
+        float[] row = new float[rows], column = new float[columns];
+        Factor(g, kept, rows, columns, (float)gradientScale, beta2, row, column, IsFactored(entry));
+        fixed (float* r = row, c = column)
+        {
+            var size = Math.Sqrt(FactoredKernel.Squares(g, rows, columns, (float)gradientScale, r, c) / entry.Length);
+            var shrink = 1 / Math.Max(1, size / options.UpdateClip);
+            var move = options.RelativeStep ? Math.Min(rate, 1 / Math.Sqrt(step)) * Math.Max(options.SmallestScale, Math.Sqrt(Squares.Sum(p, rows, columns, columns) / entry.Length)) : rate;
+            FactoredKernel.Apply(p, g, b, rows, columns, (float)gradientScale, r, c, (float)shrink, (float)options.Momentum, (float)-move, (float)(entry.Decays ? 1 - move * options.Decay : 1));
+        }
     }
 
     /// <summary>Numbers kept of an entry's second moment.</summary>

@@ -122,7 +122,7 @@ public interface ISampleStream
     /// <summary>Reads the samples at positions <paramref name="first"/> … <paramref name="first"/> + rows − 1.</summary>
     TokenBatch Read(long first, int rows);
 
-    /// <summary>Samples after which every source with weight has been seen at least once in full, at the recipe's weights.</summary>
+    /// <summary>Samples after which every source with weight has been seen at least once in full, at the mixture's first weights.</summary>
     long SamplesPerEpoch { get; }
 
     /// <summary>Hash (hex) of everything the stream depends on: shards, weights, order, seed.</summary>

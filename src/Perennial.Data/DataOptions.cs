@@ -1,5 +1,6 @@
 using System.ComponentModel.DataAnnotations;
 using Perennial.Core;
+using Perennial.Data.Mixtures;
 
 namespace Perennial.Data;
 
@@ -28,6 +29,20 @@ public sealed record DataOptions : IValidatedOptions
 
     /// <summary>The order in which windows are seen.</summary>
     public ComponentSpec<ISampleOrder> Order { get; init; } = new("shuffled", typeof(Orders.ShuffledOrder), null);
+
+    /// <summary>The shares of the sources along the run.</summary>
+    public ComponentSpec<IMixture> Mixture { get; init; } = new("weighted", typeof(WeightedMixture), null);
+
+    /// <summary>
+    /// Share of each source's held-out documents that only an online mixture looks at: reports leave them out, so that what steers the run is not
+    /// what it is judged by. With 0 an online mixture looks at the text that is reported, and says so.
+    /// </summary>
+    [Range(0.0, 0.9)]
+    public double Probe { get; init; }
+
+    /// <summary>Tokens of each source's held-out text that an online mixture measures, at most: what one measurement costs (ignored by other mixtures).</summary>
+    [Range(1, 1_000_000_000)]
+    public Count ProbeTokens { get; init; } = 16_384;
 
     /// <summary>Whether a window may run across documents: <c>crossing</c>, or <c>separate</c> (loss and attention stay inside documents).</summary>
     public DocumentBoundary Documents { get; init; } = DocumentBoundary.Crossing;

@@ -93,12 +93,21 @@ public sealed record CheckpointWritten(long Step, string Folder, long Bytes, dou
 /// <param name="Promised">The share of samples that the recipe asked for, 0 to 1.</param>
 /// <param name="Delivered">The share that was delivered so far, 0 to 1.</param>
 /// <param name="Tokens">Tokens delivered so far.</param>
-public sealed record MixtureShare(string Source, double Promised, double Delivered, long Tokens);
+/// <param name="Epochs">Passes over its training text so far.</param>
+public sealed record MixtureShare(string Source, double Promised, double Delivered, long Tokens, double Epochs = 0);
 
 /// <summary>What a mixture delivered against what it promised; told at every evaluation point and at the end.</summary>
 /// <param name="Step">Finished steps.</param>
 /// <param name="Shares">One entry a source, in the recipe's order.</param>
 public sealed record MixtureMeasured(long Step, IReadOnlyList<MixtureShare> Shares) : RunEvent;
+
+/// <summary>A mixture that changes along the run decided the weights of its next stretch.</summary>
+/// <param name="Step">Finished steps.</param>
+/// <param name="From">First position of the stretch, in samples.</param>
+/// <param name="Weights">Shares, <c>[sources]</c>; they sum to 1.</param>
+/// <param name="Losses">Held-out losses that they follow, nats a target, <c>[sources]</c>; null where they follow none.</param>
+/// <param name="Entropy">Entropy of the shares over that of equal ones, 0 to 1.</param>
+public sealed record MixtureChosen(long Step, long From, IReadOnlyList<double> Weights, IReadOnlyList<double>? Losses, double Entropy) : RunEvent;
 
 /// <summary>Which process computed which samples of a committed step; told where several processes train together.</summary>
 /// <param name="Step">The step.</param>

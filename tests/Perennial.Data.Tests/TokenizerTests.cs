@@ -39,11 +39,11 @@ public class TokenizerTests
     [Fact]
     public void Long_pieces_merge_like_short_ones()
     {
-        var word = Encoding.UTF8.GetBytes(string.Concat(Enumerable.Repeat("thereupon", 57))[..512]);
+        var word = Encoding.UTF8.GetBytes(string.Concat(Enumerable.Repeat("thereupon", 57))[..128]);
         var text = new byte[word.Length + 1];
         word.CopyTo(text, 0);
         text[^1] = (byte)'x';
-        // 513 bytes take the heap's way, 512 the short one; but for the last letter they must agree.
+        // 129 bytes take the heap's way, 128 the short one; but for the last letter they must agree.
         var (shorter, longer) = (Encode(Small, word), Encode(Small, text));
         Assert.Equal(shorter[..^2], longer[..(shorter.Count - 2)]);
     }

@@ -13,5 +13,6 @@ internal static class BenchCommand
         BenchLayersCommand.Create(context), BenchGemmCommand.Create(context),
         BenchParityCommand.Create(context), BenchCollectivesCommand.Create(context),
         BenchDataCommand.Create(context), BenchPlantedCommand.Create(context),
+        BenchTokenizerCommand.Create(context), BenchLoaderCommand.Create(context),
     };
 }

@@ -13,6 +13,9 @@ internal static class DataCommand
         DataOperatorsCommand.CreateFilter(context), DataOperatorsCommand.CreateDedup(context), DataClassifierCommand.Create(context), DataSynthesizeCommand.Create(context),
     };
 
+    /// <summary>A run whose recorded mixture is replayed.</summary>
+    public static Option<string?> Run() => new("--run") { Description = "A run folder or checkpoint: replay what its mixture decided (needed for mixtures that follow losses)." };
+
     /// <summary>The recipe that a data command works on.</summary>
     public static Argument<string> RecipeArgument() => new("RECIPE") { Description = "A recipe file." };
 }

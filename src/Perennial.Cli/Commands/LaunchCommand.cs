@@ -105,8 +105,7 @@ internal static class LaunchCommand
     private static void Summarize(CommandContext context, Recipe recipe, PreparedData data, string folder, LaunchWatch watch, RunResult? last, bool json)
     {
         if (last is null) return;
-        var time = recipe.Model.Create().Describe(data.Tokenizer.VocabularySize, data.Tokenizer.EndOfText).Context;
-        var stream = new SampleStream(data, recipe.Data, time, recipe.Seed);
+        var stream = RunSamples.Of(recipe, data, folder);
         var audit = SampleAudit.Of(SampleAudit.Recorded(folder), number => stream.Read(number * recipe.Training.Batch, recipe.Training.Batch).SampleIds);
         context.Error.WriteLine(audit);
         if (watch.Recovery() is { } recovery)

@@ -29,6 +29,15 @@ public sealed record InspectedDocument(
 public sealed record InspectedWindow(
     long Position, long SampleId, int Source, long Window, long Epoch, IReadOnlyList<Provenance> Origins, IReadOnlyList<int> Ids, string Text);
 
+/// <summary>Which sample lies at a position, and where it comes from.</summary>
+/// <param name="Position">Its position in the run, counted in samples.</param>
+/// <param name="SampleId">Its identity: <c>source &lt;&lt; 48 | window</c>.</param>
+/// <param name="Source">Number of the source in the recipe.</param>
+/// <param name="Window">Its number in its source.</param>
+/// <param name="Epoch">How often its source was gone through before.</param>
+/// <param name="Origins">Documents that it holds text of, in order.</param>
+public sealed record InspectedSample(long Position, long SampleId, int Source, long Window, long Epoch, IReadOnlyList<Provenance> Origins);
+
 /// <summary>Looks into prepared data: what <c>perennial data inspect</c> shows.</summary>
 public static class DataInspector
 {
@@ -49,21 +58,27 @@ public static class DataInspector
         }
     }
 
-    /// <summary>The samples that training sees at positions <paramref name="first"/> … <paramref name="first"/> + count − 1.</summary>
+    /// <summary>The samples that training sees at positions <paramref name="first"/> … <paramref name="first"/> + count − 1, with their text.</summary>
     public static IEnumerable<InspectedWindow> Windows(PreparedData data, SampleStream stream, long first, int count)
     {
         ArgumentNullException.ThrowIfNull(data);
         ArgumentNullException.ThrowIfNull(stream);
-        for (var position = first; position < first + count; position++)
+        foreach (var (position, id, source, window, epoch, origins) in Samples(data, stream, first, first + count))
         {
-            var batch = stream.Read(position, 1);
+            var ids = Array.ConvertAll(stream.Read(position, 1).Inputs, token => (int)token);
+            yield return new InspectedWindow(position, id, source, window, epoch, origins, ids, Encoding.UTF8.GetString(data.Tokenizer.Decode(ids)));
+        }
+    }
+
+    /// <summary>Identity and provenance of the samples at positions <paramref name="from"/> … <paramref name="to"/> − 1.</summary>
+    public static IEnumerable<InspectedSample> Samples(PreparedData data, SampleStream stream, long from, long to)
+    {
+        ArgumentNullException.ThrowIfNull(data);
+        ArgumentNullException.ThrowIfNull(stream);
+        for (var position = from; position < to; position++)
+        {
             var (source, window, epoch) = stream.Locate(position);
-            var shard = data.Train[source];
-            var ids = Array.ConvertAll(batch.Inputs, id => (int)id);
-            var (from, to) = (shard.DocumentOf(window * stream.Time), shard.DocumentOf(window * stream.Time + stream.Time - 1));
-            var origins = new List<Provenance>();
-            for (var document = from; document <= to; document++) origins.Add(shard.Origin(document));
-            yield return new InspectedWindow(position, batch.SampleIds[0], source, window, epoch, origins, ids, Encoding.UTF8.GetString(data.Tokenizer.Decode(ids)));
+            yield return new InspectedSample(position, stream.SampleAt(position), source, window, epoch, [.. stream.DocumentsOf(source, window).Select(data.Train[source].Origin)]);
         }
     }
 }

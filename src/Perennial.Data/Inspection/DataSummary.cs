@@ -26,9 +26,9 @@ public sealed record DataSummary(string Fingerprint, string Folder, int Vocabula
         ArgumentNullException.ThrowIfNull(stream);
         var run = Math.Max(1, samples ?? stream.SamplesPerEpoch);
         var delivered = stream.Delivered(run);
-        var weight = data.Statistics.Sum(source => source.Weight);
+        var promised = stream.Promised(run);
         return new DataSummary(data.Fingerprint, data.Folder, data.Tokenizer.VocabularySize, stream.Time, stream.SamplesPerEpoch, [.. data.Statistics.Select((source, i) =>
-            new SourceSummary(source, Math.Max(0, (source.Tokens - 1) / stream.Time), source.Weight / weight, delivered[i] / (double)run))]);
+            new SourceSummary(source, Math.Max(0, (source.Tokens - 1) / stream.Time), promised[i] / run, delivered[i] / (double)run, delivered[i] / (double)Math.Max(1, stream.Windows[i])))]);
     }
 
     /// <summary>The summary as JSON.</summary>
@@ -47,9 +47,10 @@ public sealed record DataSummary(string Fingerprint, string Folder, int Vocabula
 /// <summary>One source in numbers.</summary>
 /// <param name="Statistics">What preparation saw.</param>
 /// <param name="Windows">Training windows.</param>
-/// <param name="Promised">Share of the samples by the recipe's weights, 0 to 1.</param>
+/// <param name="Promised">Share of the samples by the mixture's weights, 0 to 1.</param>
 /// <param name="Delivered">Share of the samples that the run really takes from it, 0 to 1.</param>
-public sealed record SourceSummary(SourceStatistics Statistics, long Windows, double Promised, double Delivered)
+/// <param name="Epochs">Passes over it.</param>
+public sealed record SourceSummary(SourceStatistics Statistics, long Windows, double Promised, double Delivered, double Epochs)
 {
     /// <summary>The summary as JSON.</summary>
     public JsonObject ToJson() => new()
@@ -65,6 +66,7 @@ public sealed record SourceSummary(SourceStatistics Statistics, long Windows, do
         ["windows"] = Windows,
         ["promised_share"] = Promised,
         ["delivered_share"] = Delivered,
+        ["epochs"] = Epochs,
         ["rejected"] = new JsonObject(Statistics.Rejected.Select(pair => KeyValuePair.Create(pair.Key, (JsonNode?)pair.Value))),
     };
 }

@@ -2,6 +2,7 @@ using System.IO.Hashing;
 using System.Text;
 using Perennial.Core;
 using Perennial.Core.Recipes;
+using Perennial.Data.Mixtures;
 using Perennial.Data.Orders;
 using Perennial.Data.Preparation;
 using Perennial.Data.Shards;
@@ -19,7 +20,10 @@ public sealed class SampleStream : ISampleStream
     private readonly IReadOnlyList<ISampleOrder> orders;
     private readonly long[] windows;
     private readonly long[] lengths; // windows of an epoch, [sources]
-    private readonly MixtureSchedule mixture;
+    private readonly double[] weights;
+    private readonly IMixture mixture;
+    private readonly MixtureTimeline timeline;
+    private readonly Lock deciding = new();
     private readonly DocumentBoundary boundary;
 
     /// <summary>Makes the stream of a recipe's data.</summary>
@@ -27,44 +31,146 @@ public sealed class SampleStream : ISampleStream
     /// <param name="options">The recipe's data.</param>
     /// <param name="time">Tokens a window.</param>
     /// <param name="seed">The run's seed.</param>
+    /// <param name="run">The run's length, which mixtures are laid out by; needed by those that change along it.</param>
+    /// <param name="lossesOf">Held-out losses under a checkpoint, for mixtures that compare with one; null outside a run.</param>
     /// <exception cref="PerennialException">Exit 2: a source with weight is shorter than one window, or an order asks for a score no document has.</exception>
-    public SampleStream(PreparedData data, DataOptions options, int time, ulong seed)
+    public SampleStream(PreparedData data, DataOptions options, int time, ulong seed, RunShape? run = null, Func<string, IReadOnlyList<double>>? lossesOf = null)
     {
         ArgumentNullException.ThrowIfNull(data);
         ArgumentNullException.ThrowIfNull(options);
         (shards, Time, boundary) = (data.Train, time, options.Documents);
+        weights = [.. options.Sources.Select(source => source.Weight)];
         windows = [.. shards.Select(shard => (shard.Tokens - 1) / time)];
         for (var i = 0; i < windows.Length; i++)
         {
             if (windows[i] <= 0 && options.Sources[i].Weight > 0)
                 throw PerennialException.Usage($"data source '{options.Sources[i].Path}': {shards[i].Tokens} training tokens are fewer than one window of {time} + 1; give more text or a smaller model.context");
         }
-        mixture = new MixtureSchedule([.. options.Sources.Select(source => source.Weight)], seed);
         orders = [.. shards.Select((_, i) => windows[i] <= 0 || options.Sources[i].Weight <= 0 ? new SequentialOrder() : options.Order.Create(new OrderContext(seed, i, windows[i], name => WindowScores(i, name))))];
         lengths = [.. orders.Select((order, i) => order.Length(Math.Max(0, windows[i])))];
-        SamplesPerEpoch = Enumerable.Range(0, windows.Length).Where(i => options.Sources[i].Weight > 0).Max(i => mixture.PositionAfter(i, lengths[i]));
+        mixture = options.Mixture.Create(new MixtureContext([.. options.Sources.Select((source, i) => new MixtureSource(source.Path, source.Weight, lengths[i]))], run ?? new RunShape(1, 1, time)) { LossesOf = lossesOf });
+        timeline = new MixtureTimeline(shards.Count, seed);
         Fingerprint = Convert.ToHexStringLower(XxHash128.Hash(Encoding.UTF8.GetBytes(
-            $"{string.Join(' ', shards.Select(shard => shard.Checksum))} {string.Join(' ', options.Sources.Select(source => source.Weight.ToString("R")))} {RecipeWriter.ToYaml(options.Order)} {options.Documents} {time} {seed}")));
+            $"{string.Join(' ', shards.Select(shard => shard.Checksum))} {string.Join(' ', options.Sources.Select(source => source.Weight.ToString("R")))} {RecipeWriter.ToYaml(options.Order)} {options.Documents} {time} {seed}{(mixture is WeightedMixture ? "" : $" {RecipeWriter.ToYaml(options.Mixture)}")}")));
     }
 
     /// <inheritdoc/>
     public int Time { get; }
 
     /// <inheritdoc/>
-    public long SamplesPerEpoch { get; }
+    public long SamplesPerEpoch
+    {
+        get
+        {
+            // An online mixture that has not decided yet is counted at the recipe's weights.
+            if (!mixture.IsOnline) Reach(0);
+            var first = timeline.End > 0 ? timeline.First : new MixtureSchedule([.. weights], 0);
+            return Enumerable.Range(0, windows.Length).Where(i => first.Gives(i)).Max(i => first.PositionAfter(i, lengths[i]));
+        }
+    }
 
     /// <inheritdoc/>
     public string Fingerprint { get; }
 
+    /// <summary>The mixture.</summary>
+    public IMixture Mixture => mixture;
+
+    /// <summary>Windows that one pass over each source reads, <c>[sources]</c>.</summary>
+    public IReadOnlyList<long> Windows => lengths;
+
+    /// <summary>Position behind the last whose source is decided; reads beyond it fail for online mixtures and decide for others.</summary>
+    public long Decided => timeline.End;
+
     /// <summary>Samples that each source gives among the first n: delivered shares.</summary>
-    public IReadOnlyList<long> Delivered(long samples) => [.. Enumerable.Range(0, shards.Count).Select(source => mixture.Delivered(source, samples))];
+    /// <exception cref="PerennialException">Exit 2: an online mixture has not decided that far.</exception>
+    public IReadOnlyList<long> Delivered(long samples)
+    {
+        Reach(samples - 1);
+        return timeline.Delivered(samples);
+    }
+
+    /// <summary>Samples that the mixture's weights promise each source among the first n.</summary>
+    /// <exception cref="PerennialException">Exit 2: an online mixture has not decided that far.</exception>
+    public IReadOnlyList<double> Promised(long samples)
+    {
+        Reach(samples - 1);
+        return timeline.Promised(samples);
+    }
+
+    /// <summary>Asks the mixture for the weights of the next stretch.</summary>
+    /// <param name="losses">Present held-out losses, <c>[sources]</c>; null for a mixture that does not follow them.</param>
+    /// <returns>The decision.</returns>
+    public MixtureSegment Decide(IReadOnlyList<double>? losses)
+    {
+        lock (deciding)
+        {
+            var position = timeline.End;
+            var chosen = mixture.Weights(new MixtureMoment(position, timeline.Delivered(position)), losses);
+            for (var i = 0; i < windows.Length; i++)
+            {
+                if (chosen[i] > 0 && weights[i] <= 0) throw PerennialException.Usage($"data.mixture: gives weight to source {i}, whose own weight is 0; give it a weight in data.sources");
+            }
+            timeline.Add(new MixtureSegment(position, mixture.Next(position), chosen, losses));
+            return timeline.Segments[^1];
+        }
+    }
+
+    /// <summary>What was decided so far; null for a mixture whose first weights hold for ever, which the recipe already says.</summary>
+    public MixtureRecord? Record() => timeline.Segments is [{ Until: < long.MaxValue }, ..] segments ? new MixtureRecord { Segments = segments, State = mixture.Save() } : null;
+
+    /// <summary>Takes decisions back, in place of its own; null for none.</summary>
+    /// <exception cref="PerennialException">Exit 3: they are not a mixture's over these sources.</exception>
+    public void Replay(MixtureRecord? record)
+    {
+        lock (deciding)
+        {
+            timeline.Clear();
+            try
+            {
+                foreach (var segment in record?.Segments ?? []) timeline.Add(segment);
+                mixture.Load(record?.State);
+            }
+            catch (Exception error) when (error is ArgumentException or InvalidOperationException or NullReferenceException or FormatException)
+            {
+                throw PerennialException.Damaged($"the recorded mixture does not fit the recipe's sources: {error.Message.ReplaceLineEndings(" ")}", error);
+            }
+        }
+    }
 
     /// <summary>Which window of which source lies at a position, and how often that source was gone through before.</summary>
+    /// <exception cref="PerennialException">Exit 2: an online mixture has not decided that far.</exception>
     public (int Source, long Window, long Epoch) Locate(long position)
     {
-        var (source, rank) = mixture.At(position);
+        Reach(position);
+        var (source, rank) = timeline.At(position);
         var (epoch, place) = Math.DivRem(rank, lengths[source]);
         return (source, orders[source].Window(epoch, place), epoch);
+    }
+
+    /// <summary>Numbers of the documents that a window holds text of, in the window's order.</summary>
+    public IEnumerable<long> DocumentsOf(int source, long window)
+    {
+        var (first, last) = (shards[source].DocumentOf(window * Time), shards[source].DocumentOf(window * Time + Time - 1));
+        for (var document = first; document <= last; document++) yield return document;
+    }
+
+    /// <summary>The sample that a source gives after <paramref name="rank"/> others: for runs on one source alone.</summary>
+    public long SampleOf(int source, long rank)
+    {
+        var (epoch, place) = Math.DivRem(rank, lengths[source]);
+        return (long)source << SourceShift | orders[source].Window(epoch, place);
+    }
+
+    private void Reach(long position)
+    {
+        while (position >= timeline.End)
+        {
+            if (mixture.IsOnline) throw PerennialException.Usage($"position {position}: the mixture follows losses, and they have decided the first {timeline.End} samples only; name the run or checkpoint whose record to read");
+            lock (deciding)
+            {
+                if (position >= timeline.End) Decide(null);
+            }
+        }
     }
 
     /// <inheritdoc/>

@@ -1,8 +1,6 @@
-using System.Collections.Concurrent;
 using System.IO.Hashing;
 using System.Runtime.InteropServices;
 using System.Text;
-using Perennial.Core;
 
 namespace Perennial.Data.Tokenizers;
 
@@ -22,17 +20,11 @@ public sealed record SpecialToken(int Id, string Content, bool Control = true);
 /// </summary>
 public sealed class BpeTokenizer : ITokenizer
 {
-    private const int CacheLimit = 1 << 17;
-    private const int LongestCachedPiece = 64;
     private readonly PreTokenizer preTokenizer;
-    private readonly Dictionary<long, (int Rank, int Merged)> merges;
-    private readonly int[] byteIds = new int[256];
+    private readonly PieceMerger merger;
+    private readonly PieceCache cache = new();
     private readonly byte[]?[] tokens;
-    private readonly Dictionary<string, int>? wholePieces;
-    private readonly ConcurrentDictionary<string, int[]> cache = new(StringComparer.Ordinal);
     private readonly AddedWords? addedWords;
-    private readonly bool isComplete;
-    private int cached;
 
     /// <summary>Makes a tokenizer.</summary>
     /// <param name="tokens">Bytes of every id; null for special tokens and unused ids.</param>
@@ -53,22 +45,7 @@ public sealed class BpeTokenizer : ITokenizer
         IgnoreMerges = ignoreMerges;
         preTokenizer = new PreTokenizer(pattern);
         if (special.Any(token => !token.Control)) addedWords = new AddedWords(special.Where(token => !token.Control));
-        Array.Fill(byteIds, -1);
-        for (var id = 0; id < tokens.Length; id++)
-        {
-            if (tokens[id] is { Length: 1 } single) byteIds[single[0]] = id;
-        }
-        isComplete = !byteIds.Contains(-1);
-        this.merges = new(merges.Count);
-        for (var rank = 0; rank < merges.Count; rank++) this.merges.TryAdd(Pair(merges[rank].Left, merges[rank].Right), (rank, merges[rank].Merged));
-        if (ignoreMerges)
-        {
-            wholePieces = new(StringComparer.Ordinal);
-            for (var id = 0; id < tokens.Length; id++)
-            {
-                if (tokens[id] is { } bytes) wholePieces.TryAdd(Encoding.Latin1.GetString(bytes), id);
-            }
-        }
+        merger = new PieceMerger(tokens, merges, ignoreMerges);
         Fingerprint = Hash();
     }
 
@@ -100,37 +77,79 @@ public sealed class BpeTokenizer : ITokenizer
     public void Encode(ReadOnlySpan<byte> text, List<int> ids)
     {
         ArgumentNullException.ThrowIfNull(ids);
-        while (addedWords?.Find(text) is { } found)
+        var buffer = new IdBuffer(ids);
+        try
         {
-            EncodePieces(text[..found.Start], ids);
-            ids.Add(found.Id);
-            text = text[(found.Start + found.Length)..];
+            while (addedWords?.Find(text) is { } found)
+            {
+                EncodePieces(text[..found.Start], ref buffer);
+                buffer.Free(1)[0] = found.Id;
+                buffer.Advance(1);
+                text = text[(found.Start + found.Length)..];
+            }
+            EncodePieces(text, ref buffer);
         }
-        EncodePieces(text, ids);
+        finally
+        {
+            buffer.Complete();
+        }
     }
 
-    private void EncodePieces(ReadOnlySpan<byte> text, List<int> ids)
+    private void EncodePieces(ReadOnlySpan<byte> text, ref IdBuffer ids)
     {
-        var lookup = cache.GetAlternateLookup<ReadOnlySpan<char>>();
-        preTokenizer.Split(text, piece =>
+        if (preTokenizer.Scanner is not { } scanner)
         {
-            if (piece.Length > LongestCachedPiece)
+            // A handler cannot hold a ref: its ids come by way of a list.
+            var found = new List<int>();
+            preTokenizer.Split(text, piece =>
             {
-                ids.AddRange(Merge(piece));
-                return;
-            }
-            Span<char> key = stackalloc char[LongestCachedPiece];
-            key = key[..piece.Length];
-            for (var i = 0; i < piece.Length; i++) key[i] = (char)piece[i];
-            if (!lookup.TryGetValue(key, out var merged))
+                var own = new IdBuffer(found);
+                EncodePiece(piece, 0, piece.Length, ref own);
+                own.Complete();
+            });
+            CollectionsMarshal.AsSpan(found).CopyTo(ids.Free(found.Count));
+            ids.Advance(found.Count);
+            return;
+        }
+        var isValid = System.Text.Unicode.Utf8.IsValid(text);
+        while (!text.IsEmpty)
+        {
+            var valid = isValid ? text : text[..PreTokenizer.ValidPrefix(text)];
+            for (var start = 0; start < valid.Length;)
             {
-                merged = Merge(piece);
-                // Counted apart: the dictionary's own count stops every thread.
-                if (Volatile.Read(ref cached) < CacheLimit && cache.TryAdd(key.ToString(), merged)) Interlocked.Increment(ref cached);
+                var end = scanner.Next(valid, start);
+                EncodePiece(valid, start, end - start, ref ids);
+                start = end;
             }
-            CollectionsMarshal.SetCount(ids, ids.Count + merged.Length);
-            merged.CopyTo(CollectionsMarshal.AsSpan(ids)[^merged.Length..]);
-        });
+            text = text[valid.Length..];
+            // Bytes that are no UTF-8 stand alone.
+            for (int bad; (bad = PreTokenizer.InvalidPrefix(text)) > 0; text = text[bad..]) EncodePiece(text, 0, bad, ref ids);
+        }
+    }
+
+    private void EncodePiece(ReadOnlySpan<byte> text, int start, int length, ref IdBuffer ids)
+    {
+        var free = ids.Free(length);
+        if (length > PieceCache.LongestPiece)
+        {
+            ids.Advance(merger.Merge(text.Slice(start, length), free));
+            return;
+        }
+        var key = new PieceKey(text, start, length);
+        if (cache.Find(key) is { } known)
+        {
+            free[0] = known.First;
+            if (known.Count > 1)
+            {
+                free[1] = known.Second;
+                known.All?.CopyTo(free);
+            }
+            ids.Advance(known.Count);
+            return;
+        }
+        var count = merger.Merge(text.Slice(start, length), free);
+        cache.Add(key, free[..count]);
+        ids.Advance(count);
     }
 
     /// <inheritdoc/>
@@ -150,73 +169,6 @@ public sealed class BpeTokenizer : ITokenizer
 
     /// <inheritdoc/>
     public void Save(string folder) => TokenizerJson.Save(this, folder);
-
-    private int[] Merge(ReadOnlySpan<byte> piece)
-    {
-        if (wholePieces is not null && wholePieces.TryGetValue(Encoding.Latin1.GetString(piece), out var whole)) return [whole];
-        if (!isComplete) RequireIds(piece);
-        if (piece.Length == 1) return [byteIds[piece[0]]];
-        return piece.Length <= 512 ? MergeShort(piece) : MergeLong(piece);
-    }
-
-    /// <summary>A vocabulary from elsewhere may lack bytes that its training text lacked. Hugging Face's library drops them from the text in silence; here that is an error.</summary>
-    private void RequireIds(ReadOnlySpan<byte> piece)
-    {
-        foreach (var value in piece)
-        {
-            if (byteIds[value] < 0) throw PerennialException.Damaged($"the tokenizer has no token for byte 0x{value:x2}, which the text holds; take one that was trained with all 256 bytes in its alphabet");
-        }
-    }
-
-    private int[] MergeShort(ReadOnlySpan<byte> piece)
-    {
-        var ids = new int[piece.Length];
-        for (var i = 0; i < piece.Length; i++) ids[i] = byteIds[piece[i]];
-        var length = ids.Length;
-        while (length > 1)
-        {
-            var (best, bestRank, bestMerged) = (-1, int.MaxValue, 0);
-            for (var i = 0; i + 1 < length; i++)
-            {
-                if (merges.TryGetValue(Pair(ids[i], ids[i + 1]), out var merge) && merge.Rank < bestRank) (best, bestRank, bestMerged) = (i, merge.Rank, merge.Merged);
-            }
-            if (best < 0) break;
-            ids[best] = bestMerged;
-            Array.Copy(ids, best + 2, ids, best + 1, length - best - 2);
-            length--;
-        }
-        return ids[..length];
-    }
-
-    /// <summary>The same result with a heap: a piece without blanks may be megabytes long.</summary>
-    private int[] MergeLong(ReadOnlySpan<byte> piece)
-    {
-        var length = piece.Length;
-        var (ids, previous, next) = (new int[length], new int[length], new int[length]);
-        var queue = new PriorityQueue<(int Position, int Left, int Right, int Merged), (int Rank, int Position)>();
-        for (var i = 0; i < length; i++) (ids[i], previous[i], next[i]) = (byteIds[piece[i]], i - 1, i + 1);
-        for (var i = 0; i + 1 < length; i++) Offer(i);
-        while (queue.TryDequeue(out var candidate, out _))
-        {
-            var (position, left, right, merged) = candidate;
-            if (ids[position] != left || next[position] >= length || ids[next[position]] != right) continue;
-            var gone = next[position];
-            (ids[position], ids[gone]) = (merged, -1);
-            next[position] = next[gone];
-            if (next[gone] < length) previous[next[gone]] = position;
-            if (previous[position] >= 0) Offer(previous[position]);
-            Offer(position);
-        }
-        return [.. ids.Where(id => id >= 0)];
-
-        void Offer(int position)
-        {
-            if (next[position] < length && merges.TryGetValue(Pair(ids[position], ids[next[position]]), out var merge))
-                queue.Enqueue((position, ids[position], ids[next[position]], merge.Merged), (merge.Rank, position));
-        }
-    }
-
-    private static long Pair(int left, int right) => (long)left << 32 | (uint)right;
 
     private string Hash()
     {

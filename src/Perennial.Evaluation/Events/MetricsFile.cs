@@ -87,6 +87,7 @@ public sealed class MetricsFile(Action<string>? warn = null) : IRunObserver, IDi
         MixtureMeasured e => e.Step > startStep,
         StageMeasured e => e.Step > startStep,
         StageFinished e => e.Step > startStep,
+        MixtureChosen e => e.Step >= startStep,
         RunFinished e => e.Result.Step > startStep,
         _ => false,
     };

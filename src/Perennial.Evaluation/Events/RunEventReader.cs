@@ -40,11 +40,12 @@ public static class RunEventReader
         "sample" => new SampleWritten(Long(json, "step"), (string)json["prompt"]!, (string)json["text"]!),
         "checkpoint" => new CheckpointWritten(Long(json, "step"), (string)json["folder"]!, Long(json, "bytes"), Number(json, "seconds")),
         "mixture" => new MixtureMeasured(Long(json, "step"), [.. ((JsonArray)json["shares"]!).OfType<JsonObject>().Select(share =>
-            new MixtureShare((string)share["source"]!, Number(share, "promised"), Number(share, "delivered"), Long(share, "tokens")))]),
+            new MixtureShare((string)share["source"]!, Number(share, "promised"), Number(share, "delivered"), Long(share, "tokens"), (double?)share["epochs"] ?? 0))]),
         "stage-texts" => new StageMeasured(
             Long(json, "step"), (int)Long(json, "stage"), (string)json["name"]!, Long(json, "stage_step"), (bool)json["is_end"]!, (bool)json["is_branch"]!, (string)json["own"]!, (string)json["weights"]!,
             [.. ((JsonObject)json["texts"]!).Select(text => new TextMeasured(text.Key, ((JsonObject)text.Value!).ToDictionary(pair => pair.Key, pair => (double?)pair.Value ?? double.NaN, StringComparer.Ordinal)))]),
         "stage" => new StageFinished(Long(json, "step"), (int)Long(json, "stage"), (string)json["name"]!, Long(json, "steps"), Long(json, "tokens"), Long(json, "fresh_tokens"), (string)json["folder"]!),
+        "mixture-chosen" => new MixtureChosen(Long(json, "step"), Long(json, "from"), Numbers(json["weights"]!), json["losses"] is { } losses ? Numbers(losses) : null, Number(json, "entropy")),
         "notice" => new Notice((string)json["level"]!, (string)json["message"]!),
         "done" or "interrupted" => new RunFinished(new RunResult
         {
@@ -59,6 +60,8 @@ public static class RunEventReader
         }),
         _ => null,
     };
+
+    private static IReadOnlyList<double> Numbers(JsonNode values) => [.. values.AsArray().Select(value => (double?)value ?? double.NaN)];
 
     private static long Long(JsonObject json, string name) => (long)json[name]!;
 

@@ -74,6 +74,7 @@ public sealed class RunEventWriter
                 json.WriteNumber("fresh_tokens", e.FreshTokens);
                 json.WriteString("folder", e.Folder);
                 break;
+            case MixtureChosen e: Chosen(json, e); break;
             case SamplesCommitted e: Samples(json, e); break;
             case Recovered e: Recovery(json, e); break;
             case Notice e:
@@ -127,6 +128,7 @@ public sealed class RunEventWriter
             Number(json, "promised", share.Promised);
             Number(json, "delivered", share.Delivered);
             json.WriteNumber("tokens", share.Tokens);
+            Number(json, "epochs", share.Epochs);
             json.WriteEndObject();
         }
         json.WriteEndArray();
@@ -150,6 +152,26 @@ public sealed class RunEventWriter
             json.WriteEndObject();
         }
         json.WriteEndObject();
+    }
+
+    private static void Chosen(Utf8JsonWriter json, MixtureChosen e)
+    {
+        Head(json, "mixture-chosen", e.Step);
+        json.WriteNumber("from", e.From);
+        Numbers(json, "weights", e.Weights);
+        if (e.Losses is not null) Numbers(json, "losses", e.Losses);
+        Number(json, "entropy", e.Entropy);
+    }
+
+    private static void Numbers(Utf8JsonWriter json, string name, IReadOnlyList<double> values)
+    {
+        json.WriteStartArray(name);
+        foreach (var value in values)
+        {
+            if (double.IsFinite(value)) json.WriteNumberValue(value);
+            else json.WriteNullValue();
+        }
+        json.WriteEndArray();
     }
 
     private static void Samples(Utf8JsonWriter json, SamplesCommitted e)

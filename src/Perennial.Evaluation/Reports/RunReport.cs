@@ -51,11 +51,11 @@ public static class RunReport
     }
 
     private static string Mixture(RunHistory history) => history.Mixture is not { Shares.Count: > 0 } mixture ? "" : Section("Mixture: promised and delivered", Table(
-        ["source", "promised", "delivered", "difference", "tokens"],
+        ["source", "promised", "delivered", "difference", "tokens", "passes"],
         mixture.Shares.Select(share => new[]
         {
             Text(share.Source), Human.Percent(share.Promised), Human.Percent(share.Delivered),
-            (share.Delivered - share.Promised).ToString("+0.00 %;-0.00 %;0 %", CultureInfo.InvariantCulture), Human.Whole(share.Tokens),
+            (share.Delivered - share.Promised).ToString("+0.00 %;-0.00 %;0 %", CultureInfo.InvariantCulture), Human.Whole(share.Tokens), Human.Fixed(share.Epochs, 2),
         })));
 
     private static string Yardsticks(RunSummary summary) => summary.Yardsticks.Count == 0 ? "" : Section("Compressors on the same held-out text", Table(

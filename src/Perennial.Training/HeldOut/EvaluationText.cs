@@ -39,42 +39,67 @@ public sealed record EvaluationText
         return new EvaluationText { Name = name, Documents = encoded, Bytes = bytes, Tokenizer = tokenizer };
     }
 
+    /// <summary>The source each document came from, by its number; null for text that is of no recipe's sources.</summary>
+    public IReadOnlyList<int>? SourceOf { get; init; }
+
     /// <summary>Texts one after another, all of one tokenizer.</summary>
     public static EvaluationText Join(string name, IReadOnlyList<EvaluationText> texts)
     {
         ArgumentNullException.ThrowIfNull(texts);
-        return new EvaluationText { Name = name, Documents = [.. texts.SelectMany(text => text.Documents)], Bytes = texts.Sum(text => text.Bytes), Tokenizer = texts[0].Tokenizer };
+        return new EvaluationText
+        {
+            Name = name, Documents = [.. texts.SelectMany(text => text.Documents)], Bytes = texts.Sum(text => text.Bytes), Tokenizer = texts[0].Tokenizer,
+            SourceOf = texts.All(text => text.SourceOf is not null) ? [.. texts.SelectMany(text => text.SourceOf!)] : null,
+        };
     }
 
-    /// <summary>The held-out documents of prepared data, source after source.</summary>
-    public static EvaluationText HeldOut(PreparedData data)
+    /// <summary>The held-out documents of prepared data, source after source, without those that only mixtures look at.</summary>
+    /// <param name="data">Prepared data.</param>
+    /// <param name="probe">The recipe's <c>data.probe</c>.</param>
+    public static EvaluationText HeldOut(PreparedData data, double probe = 0)
     {
         ArgumentNullException.ThrowIfNull(data);
-        return Join("held-out", [.. Enumerable.Range(0, data.HeldOut.Count).Select(source => OfSource(data, source))]);
+        return Join("held-out", [.. Enumerable.Range(0, data.HeldOut.Count).Select(source => OfSource(data, source, null, probe))]);
     }
 
-    /// <summary>The held-out documents of one source, possibly none.</summary>
+    /// <summary>The held-out documents of one source, possibly none, without those that only mixtures look at.</summary>
     /// <param name="data">Prepared data.</param>
     /// <param name="source">Number of the source.</param>
     /// <param name="limit">Stop after the document with which so many tokens are reached; null for all.</param>
-    public static EvaluationText OfSource(PreparedData data, int source, long? limit = null)
+    /// <param name="probe">The recipe's <c>data.probe</c>.</param>
+    public static EvaluationText OfSource(PreparedData data, int source, long? limit = null, double probe = 0) =>
+        Gather(data, source, limit, document => !IsProbe(document, probe));
+
+    /// <summary>The held-out documents of one source that a mixture's losses are measured on.</summary>
+    /// <param name="data">Prepared data.</param>
+    /// <param name="source">Number of the source.</param>
+    /// <param name="limit">Stop after the document with which so many tokens are reached.</param>
+    /// <param name="probe">The recipe's <c>data.probe</c>; 0 takes those that are reported.</param>
+    public static EvaluationText ProbeOf(PreparedData data, int source, long limit, double probe) =>
+        Gather(data, source, limit, document => probe == 0 || IsProbe(document, probe));
+
+    /// <summary>Every 1/share-th document, evenly spread over the source.</summary>
+    private static bool IsProbe(long document, double share) => Math.Floor((document + 1) * share) > Math.Floor(document * share);
+
+    private static EvaluationText Gather(PreparedData data, int source, long? limit, Func<long, bool> takes)
     {
         ArgumentNullException.ThrowIfNull(data);
         var shard = data.HeldOut[source];
         var documents = new List<ReadOnlyMemory<int>>();
-        long taken = 0, bytes = 0;
-        for (var document = 0L; document < shard.Documents && (limit is null || taken < limit); document++)
+        var (taken, left) = (0L, false);
+        for (var document = 0L; document < shard.Documents; document++)
         {
-            var first = shard.DocumentStart(document);
-            var ids = new long[shard.DocumentStart(document + 1) - first];
-            shard.Read(first, ids);
-            // Between documents a shard has the end-of-text token, which is not text.
-            var tokens = ids.Where(id => id != data.Tokenizer.EndOfText).Select(id => (int)id).ToArray();
-            if (tokens.Length == 0) continue;
-            documents.Add(tokens);
-            taken += tokens.Length;
-            if (limit is not null) bytes += data.Tokenizer.Decode(tokens).Length;
+            left |= !takes(document) || taken >= limit;
+            // Without the end-of-text token that closes it, which is not text.
+            if (!takes(document) || taken >= limit || shard.Document(document) is not { Length: > 0 } ids) continue;
+            documents.Add(ids);
+            taken += ids.Length;
         }
-        return new EvaluationText { Name = data.Statistics[source].Path, Documents = documents, Bytes = limit is null ? shard.TextBytes : bytes, Tokenizer = data.Tokenizer };
+        // Where every document counts, the shard knows the bytes that went in.
+        var bytes = left ? documents.Sum(ids => (long)data.Tokenizer.Decode(ids.Span).Length) : shard.TextBytes;
+        return new EvaluationText
+        {
+            Name = data.Statistics[source].Path, Documents = documents, Bytes = bytes, Tokenizer = data.Tokenizer, SourceOf = [.. Enumerable.Repeat(source, documents.Count)],
+        };
     }
 }

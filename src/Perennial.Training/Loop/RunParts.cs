@@ -6,6 +6,7 @@ using Perennial.Objectives;
 using Perennial.Optimization;
 using Perennial.Tensors;
 using Perennial.Training.HeldOut;
+using Perennial.Training.Mixing;
 using Perennial.Training.Recipes;
 using Perennial.Training.State;
 
@@ -22,7 +23,7 @@ public sealed class RunParts : IDisposable
         TokensPerStep = (long)recipe.Training.Batch * Config.Context;
         var planned = StageRecipe.Of(recipe);
         var practices = RunStage.DistinctPractices(planned);
-        Stages = [.. planned.Select((stage, i) => new RunStage(i, stage, data, Config.Context, practices))];
+        Stages = [.. planned.Select((stage, i) => new RunStage(i, stage, data, Config.Context, practices, LossesOf))];
         TotalSteps = Stages.Sum(stage => stage.Steps);
         var precision = recipe.Training.Precision == PrecisionChoice.Bfloat16 ? Precision.Bfloat16 : Precision.Float32;
         var execution = new DecoderExecution { CheckpointActivations = recipe.Training.CheckpointActivations, SharedGradients = recipe.Training.PerLayer };
@@ -133,6 +134,21 @@ public sealed class RunParts : IDisposable
             data.Dispose();
             throw;
         }
+    }
+
+    /// <summary>What the losses of a stage's online mixture are measured on.</summary>
+    public SourceProbe Probe(RunStage stage)
+    {
+        ArgumentNullException.ThrowIfNull(stage);
+        return new(Data, stage.Recipe.Recipe.Data);
+    }
+
+    /// <summary>Held-out losses of every source under a checkpoint's weights.</summary>
+    private IReadOnlyList<double> LossesOf(RunStage stage, string folder)
+    {
+        using var reference = new Decoder(Config, Model.Precision, new DecoderExecution());
+        InitialWeights.Load(folder, reference, Data.Tokenizer);
+        return Probe(stage).Losses(reference);
     }
 
     /// <summary>Hash of the present state.</summary>

@@ -1,6 +1,7 @@
 using System.IO.Hashing;
 using System.Text;
 using Perennial.Core.Recipes;
+using Perennial.Data.Mixtures;
 using Perennial.Data.Preparation;
 using Perennial.Data.Streams;
 using Perennial.Objectives;
@@ -18,18 +19,19 @@ public sealed class RunStage
     /// <param name="data">The run's data.</param>
     /// <param name="time">Tokens a window.</param>
     /// <param name="practices">The run's practices, as <see cref="DistinctPractices"/> lists them.</param>
+    /// <param name="lossesOf">Held-out losses of the stage's sources under a checkpoint's weights, for mixtures that compare with one; null outside a run.</param>
     /// <exception cref="Core.PerennialException">Exit 2: its data do not make a stream.</exception>
-    public RunStage(int index, StageRecipe recipe, PreparedData data, int time, IReadOnlyList<ComponentSpec> practices)
+    public RunStage(int index, StageRecipe recipe, PreparedData data, int time, IReadOnlyList<ComponentSpec> practices, Func<RunStage, string, IReadOnlyList<double>>? lossesOf = null)
     {
         ArgumentNullException.ThrowIfNull(recipe);
         ArgumentNullException.ThrowIfNull(practices);
         (Index, Recipe) = (index, recipe);
-        Stream = new SampleStream(data, recipe.Recipe.Data, time, Key(recipe));
+        Steps = StepsOf(index, recipe, (long)recipe.Recipe.Training.Batch * time);
+        Stream = new SampleStream(data, recipe.Recipe.Data, time, Key(recipe), new RunShape(recipe.Recipe.Training.Batch, Math.Max(1, Steps), time), lossesOf is null ? null : folder => lossesOf(this, folder));
         Objective = recipe.Recipe.Objective.Create();
         Schedule = recipe.Recipe.Schedule.Create();
         var mine = recipe.Recipe.Practices.Select(practice => RecipeWriter.ToYaml(practice)).ToHashSet(StringComparer.Ordinal);
         Practices = [.. Enumerable.Range(0, practices.Count).Where(i => mine.Contains(practices[i].Yaml))];
-        Steps = StepsOf(index, recipe, (long)recipe.Recipe.Training.Batch * time);
     }
 
     /// <summary>Its number, from 0.</summary>

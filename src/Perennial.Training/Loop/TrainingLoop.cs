@@ -1,8 +1,10 @@
 using System.Diagnostics;
 using Perennial.Core;
 using Perennial.Data;
+using Perennial.Data.Mixtures;
 using Perennial.Models;
 using Perennial.Optimization;
+using Perennial.Training.Mixing;
 using Perennial.Training.Parallel;
 using Perennial.Training.Parallel.Policies;
 using Perennial.Training.Recipes;
@@ -17,6 +19,7 @@ namespace Perennial.Training.Loop;
 /// </summary>
 internal sealed class TrainingLoop(RunParts parts, IReplicas replicas, GradientPass pass, IPracticeServices services, Action<RunEvent> tell, Action beforeUpdate, Action stageEnds, CancellationToken cancellation)
 {
+    private readonly MixtureFeed mixing = new(parts, replicas, tell);
     private readonly SpikeOptions spikes = parts.Recipe.Training.OnSpike;
     private readonly PerLayerUpdates? perLayer = parts.Recipe.Training.PerLayer ? new PerLayerUpdates(parts) : null;
     private readonly StateSnapshot? fallback = parts.Recipe.Training.OnSpike.Action == SpikeAction.RollBack ? new StateSnapshot(parts.State) : null;
@@ -61,7 +64,9 @@ internal sealed class TrainingLoop(RunParts parts, IReplicas replicas, GradientP
         using var scope = NewDisposeScope();
         PassLeftOut();
         var progress = State.Progress;
-        var fresh = parts.Stream.Read(progress.Cursor, FreshRows);
+        var freshRows = FreshRows;
+        mixing.Reach(progress.Cursor + freshRows, Learn);
+        var fresh = parts.Stream.Read(progress.Cursor, freshRows);
         var batch = fresh;
         foreach (var practice in parts.ActivePractices) batch = practice.BeforeBatch(Context, batch);
         if (batch.Rows != parts.Recipe.Training.Batch) throw new InvalidOperationException($"the practices made a batch of {batch.Rows} rows instead of {parts.Recipe.Training.Batch}");
@@ -85,6 +90,7 @@ internal sealed class TrainingLoop(RunParts parts, IReplicas replicas, GradientP
             Tokens = progress.Tokens + (long)shares.Rows * batch.Time,
             Cursor = progress.Cursor + fresh.Rows,
             FirstTotal = progress.FirstTotal > 0 ? progress.FirstTotal : stage.Steps,
+            Mixture = mixing.Record,
             Refusals = 0,
             LastLoss = loss,
             Losses = SpikeTest.Remember(progress.Losses, loss, spikes.Window),
@@ -126,6 +132,23 @@ internal sealed class TrainingLoop(RunParts parts, IReplicas replicas, GradientP
     private double Factor(long step) => parts.Restarts?.Factor(step, Scheduled) ?? Scheduled(step);
 
     private double Scheduled(long step) => parts.Stage.Schedule.Factor(Math.Max(0, step - State.Progress.StageStart), parts.Plan);
+
+    private double[][] Learn(GraphLearningOptions options, SourceProbe probe)
+    {
+        beforeUpdate();
+        return new GraphLearner(parts, replicas, TrialStep, tell).Learn(options, probe);
+    }
+
+    /// <summary>A step of a short run that is taken back: nothing but parameters and optimizer slots moves.</summary>
+    private void TrialStep(TokenBatch batch, long number)
+    {
+        var progress = State.Progress;
+        replicas.Exchange(pass.Run(batch, replicas.Shares(batch.Rows), replicas.Rank), stop: false);
+        var norm = GradientNorm.Of(State.Parameters.Gradients);
+        var rate = (parts.Stage.Recipe.Rate ?? parts.Rates.Rate) * progress.RateFactor * Scheduled(progress.Step + number - 1);
+        using (no_grad()) parts.Optimizer.Step(progress.Step - progress.OptimizerStart + number, rate, norm.ClipScale(parts.Rates.Clip));
+        parts.Model.ParametersChanged();
+    }
 
     /// <summary>Small practice states are part of the progress, so that hash, snapshot and checkpoint see one value.</summary>
     public void RememberPractices() => State.Progress = State.Progress with { Practices = [.. parts.Practices.Select(practice => practice.Save())] };
@@ -171,10 +194,14 @@ internal sealed class TrainingLoop(RunParts parts, IReplicas replicas, GradientP
             progress = progress with { OptimizerStart = progress.Step };
         }
         // What was usual in one text says nothing about spikes in another.
-        State.Progress = progress with { Stage = progress.Stage + 1, StageStart = progress.Step, Finished = [.. progress.Finished, progress.Cursor], FirstTotal = 0, EarlierTotals = [], Cursor = 0, LeftOut = [], Losses = [], Norms = [] };
+        State.Progress = progress with { Stage = progress.Stage + 1, StageStart = progress.Step, Finished = [.. progress.Finished, progress.Cursor], Mixture = null, EarlierMixtures = Earlier(progress), FirstTotal = 0, EarlierTotals = [], Cursor = 0, LeftOut = [], Losses = [], Norms = [] };
         RestorePractices();
         fallback?.Take(State);
     }
+
+    /// <summary>The decisions of finished stages' mixtures, for practices that read their samples again; null while none had any.</summary>
+    private static IReadOnlyList<MixtureRecord?>? Earlier(Progress progress) => progress.Mixture is null && progress.EarlierMixtures is null ? null
+        : [.. progress.EarlierMixtures ?? Enumerable.Repeat<MixtureRecord?>(null, progress.Stage), progress.Mixture];
 
     /// <summary>
     /// Whether the state may be saved here. What a roll-back goes back to is not in a checkpoint; where every checkpoint is
@@ -235,6 +262,7 @@ internal sealed class TrainingLoop(RunParts parts, IReplicas replicas, GradientP
                 State.Progress = progress with
                 {
                     Cursor = refused + freshRows,
+                    Mixture = mixing.Record,
                     RateFactor = action == SpikeAction.LowerRate ? progress.RateFactor / 2 : progress.RateFactor,
                     Refusals = progress.Refusals + 1,
                 };
@@ -245,6 +273,7 @@ internal sealed class TrainingLoop(RunParts parts, IReplicas replicas, GradientP
     /// <summary>Gives practices their small states back after the progress was replaced.</summary>
     public void RestorePractices()
     {
+        mixing.Synchronize();
         for (var i = 0; i < parts.Practices.Count && i < State.Progress.Practices.Count; i++)
         {
             if (State.Progress.Practices[i] is { } saved) parts.Practices[i].Load(saved);

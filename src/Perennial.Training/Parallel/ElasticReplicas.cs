@@ -75,6 +75,12 @@ internal sealed class ElasticReplicas : IReplicas
         return new(work.Exact?.Read(work.Gradients) ?? small[0], small[1] > 0, small[2] > 0);
     }
 
+    public double[] Agree(double[] mine)
+    {
+        Present.Broadcast<double>(mine, root: 0);
+        return mine;
+    }
+
     public void Await() => Present.Barrier();
 
     /// <summary>Joins, waits for all expected processes and agrees on a state; true where this process's state was replaced.</summary>

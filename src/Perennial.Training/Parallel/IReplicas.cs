@@ -36,6 +36,10 @@ internal interface IReplicas : IDisposable
     /// <exception cref="Resilience.Groups.CommunicatorException">A process was lost; gradients hold nothing of use, the state is untouched.</exception>
     StepAgreement Exchange(StepWork work, bool stop);
 
+    /// <summary>The leader's values, on everyone; others give values of the same number, which do not count.</summary>
+    /// <exception cref="Resilience.Groups.CommunicatorException">A process was lost.</exception>
+    double[] Agree(double[] mine);
+
     /// <summary>Returns once every process is here.</summary>
     /// <exception cref="Resilience.Groups.CommunicatorException">A process was lost.</exception>
     void Await();
@@ -53,6 +57,8 @@ internal sealed class SoloReplica : IReplicas
     public StepShares Shares(int rows) => StepShares.Whole(rows);
 
     public StepAgreement Exchange(StepWork work, bool stop) => new(work.Exact?.Read(work.Gradients) ?? work.Loss, stop, false);
+
+    public double[] Agree(double[] mine) => mine;
 
     public void Await()
     {

@@ -1,6 +1,7 @@
 using System.ComponentModel.DataAnnotations;
 using Perennial.Core;
 using Perennial.Data;
+using Perennial.Data.Mixtures;
 using Perennial.Objectives;
 using Perennial.Optimization;
 
@@ -81,6 +82,9 @@ public sealed record StageDataOptions : IValidatedOptions
 
     /// <summary>The order of its windows; the recipe's when not given.</summary>
     public ComponentSpec<ISampleOrder>? Order { get; init; }
+
+    /// <summary>The shares of its sources; the recipe's when not given.</summary>
+    public ComponentSpec<IMixture>? Mixture { get; init; }
 
     /// <inheritdoc/>
     public IEnumerable<(string Key, string Problem)> Problems()

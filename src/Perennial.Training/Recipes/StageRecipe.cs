@@ -50,7 +50,7 @@ public sealed record StageRecipe(string Name, Recipe Recipe, double? Rate, Momen
         var own = (stage.Data?.Sources ?? recipe.Data.Sources).GroupBy(Identity).ToDictionary(group => group.Key, group => group.Sum(source => source.Weight));
         return recipe with
         {
-            Data = recipe.Data with { Sources = [.. all.Select(source => source with { Weight = own.GetValueOrDefault(Identity(source)) })], Order = stage.Data?.Order ?? recipe.Data.Order },
+            Data = recipe.Data with { Sources = [.. all.Select(source => source with { Weight = own.GetValueOrDefault(Identity(source)) })], Order = stage.Data?.Order ?? recipe.Data.Order, Mixture = stage.Data?.Mixture ?? recipe.Data.Mixture },
             Schedule = stage.Schedule ?? recipe.Schedule,
             Objective = stage.Objective ?? recipe.Objective,
             Practices = stage.Practices ?? recipe.Practices,

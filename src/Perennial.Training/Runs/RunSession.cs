@@ -290,11 +290,12 @@ internal sealed class RunSession : IDisposable
         foreach (var practice in parts.ActivePractices) practice.AtInterval(loop.Context);
         if (!withSamples) return;
         foreach (var prompt in parts.Recipe.Evaluation.Prompts) Tell(new SampleWritten(Progress.Step, prompt, SampleText.Write(parts, prompt)));
-        var delivered = parts.Stream.Delivered(Progress.Cursor);
         var sources = parts.Stage.Recipe.Recipe.Data.Sources;
         if (sources.Count(source => source.Weight > 0) < 2) return;
-        var (total, weights) = ((double)Math.Max(1, delivered.Sum()), sources.Sum(source => source.Weight));
-        Tell(new MixtureMeasured(Progress.Step, [.. delivered.Select((count, i) => new MixtureShare(sources[i].Path, sources[i].Weight / weights, count / total, count * parts.Config.Context))]));
+        var (delivered, promised) = (parts.Stream.Delivered(Progress.Cursor), parts.Stream.Promised(Progress.Cursor));
+        var total = (double)Math.Max(1, delivered.Sum());
+        Tell(new MixtureMeasured(Progress.Step, [.. delivered.Select((count, i) => new MixtureShare(
+            sources[i].Path, promised[i] / total, count / total, count * parts.Config.Context, count / (double)Math.Max(1, parts.Stream.Windows[i])))]));
     }
 
     /// <summary>Scores the weights that the optimizer means to be used in place of those it trains.</summary>

@@ -1,4 +1,6 @@
 using System.Text.Json.Nodes;
+using System.Text.Json.Serialization;
+using Perennial.Data.Mixtures;
 using Perennial.Tensors;
 
 namespace Perennial.Training.State;
@@ -65,6 +67,14 @@ public sealed record Progress
 
     /// <summary>Loss of the last committed step, nats a target; NaN before the first.</summary>
     public double LastLoss { get; init; } = double.NaN;
+
+    /// <summary>What the mixture decided so far; null where the recipe's weights hold all along.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public MixtureRecord? Mixture { get; init; }
+
+    /// <summary>What the mixtures of finished stages decided, by stage; null while none decided anything.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public IReadOnlyList<MixtureRecord?>? EarlierMixtures { get; init; }
 
     /// <summary>Small state of each practice, by its place in the recipe; null where it has none.</summary>
     public IReadOnlyList<JsonObject?> Practices { get; init; } = [];

@@ -5,8 +5,8 @@ using Perennial.Core;
 using Perennial.Data;
 using Perennial.Data.Inspection;
 using Perennial.Data.Preparation;
-using Perennial.Data.Streams;
 using Perennial.Training.Recipes;
+using Perennial.Training.Runs;
 
 namespace Perennial.Cli.Commands.Data;
 
@@ -15,16 +15,25 @@ internal static class DataInspectCommand
 {
     public static Command Create(CommandContext context)
     {
-        var (recipe, set, json) = (DataCommand.RecipeArgument(), CommandExtensions.Set(), CommandExtensions.Json());
+        var (recipe, set, run, json) = (DataCommand.RecipeArgument(), CommandExtensions.Set(), DataCommand.Run(), CommandExtensions.Json());
         var at = new Option<long>("--at") { Description = "First position in the training stream." };
         var count = new Option<int>("--count") { Description = "How many samples.", DefaultValueFactory = _ => 2 };
-        return new Command("inspect", "Show the samples that training sees at given positions, with where they come from.") { recipe, set, at, count, json }.Does(parsed =>
+        var samples = new Option<string?>("--samples") { Description = "FROM..TO: identities and provenance of these positions only, without text." };
+        var ranks = new Option<int>("--ranks") { Description = "With --samples: tell also which of so many processes computes each.", DefaultValueFactory = _ => 1 };
+        return new Command("inspect", "Show the samples that training sees at given positions, with where they come from.") { recipe, set, run, at, count, samples, ranks, json }.Does(parsed =>
         {
             if (parsed.GetValue(at) < 0 || parsed.GetValue(count) is < 1 or > 10_000) throw PerennialException.Usage("--at must be at least 0 and --count from 1 to 10000");
+            var stretch = parsed.GetValue(samples) is { } text ? Stretch(text) : ((long From, long To)?)null;
             var bound = new RecipeLoader(context.Components).Load(parsed.GetRequiredValue(recipe), parsed.GetValue(set));
+            if (parsed.GetValue(ranks) is < 1 or > 1_000_000) throw PerennialException.Usage("--ranks must be at least 1");
             using var data = DataPreparation.Prepare(bound.Data, bound.Seed, context.Error.WriteLine, context.Cancellation);
-            var time = bound.Model.Create().Describe(data.Tokenizer.VocabularySize, data.Tokenizer.EndOfText).Context;
-            foreach (var window in DataInspector.Windows(data, new SampleStream(data, bound.Data, time, bound.Seed), parsed.GetValue(at), parsed.GetValue(count)))
+            var stream = RunSamples.Of(bound, data, parsed.GetValue(run));
+            if (stretch is { } wanted)
+            {
+                foreach (var sample in DataInspector.Samples(data, stream, wanted.From, wanted.To)) WriteSample(context.Out, sample, Rank(sample.Position, bound.Training.Batch, parsed.GetValue(ranks)), parsed.GetValue(json));
+                return ExitCode.Done;
+            }
+            foreach (var window in DataInspector.Windows(data, stream, parsed.GetValue(at), parsed.GetValue(count)))
             {
                 if (parsed.GetValue(json)) context.Out.WriteJson(ToJson(window));
                 else WriteText(context.Out, window);
@@ -33,10 +42,33 @@ internal static class DataInspectCommand
         });
     }
 
+    private static (long From, long To) Stretch(string text)
+    {
+        var parts = text.Split("..");
+        return parts.Length == 2 && Count.TryParse(parts[0], out var from) && Count.TryParse(parts[1], out var to) && from.Value >= 0 && to.Value > from.Value
+            ? (from.Value, to.Value)
+            : throw PerennialException.Usage($"--samples {text}: must be FROM..TO, such as 4096..5096 (TO is not shown)");
+    }
+
+    /// <summary>The process that computes a position: a step's rows are shared out in order.</summary>
+    private static int Rank(long position, int batch, int ranks) => Enumerable.Range(0, ranks).First(rank => position % batch < (long)batch * (rank + 1) / ranks);
+
+    private static void WriteSample(TextWriter output, InspectedSample sample, int rank, bool json)
+    {
+        if (json) output.WriteJson(new JsonObject
+        {
+            ["event"] = "sample", ["position"] = sample.Position, ["sample_id"] = sample.SampleId, ["source"] = sample.Source, ["window"] = sample.Window, ["epoch"] = sample.Epoch, ["rank"] = rank,
+            ["origins"] = ToJson(sample.Origins),
+        });
+        else output.WriteLine($"{sample.Position} {sample.SampleId} source {sample.Source} window {sample.Window} pass {sample.Epoch + 1} rank {rank} {string.Join(", ", sample.Origins.Select(Place))}");
+    }
+
+    private static JsonArray ToJson(IReadOnlyList<Provenance> origins) => [.. origins.Select(origin => (JsonNode)new JsonObject { ["path"] = origin.Path, ["record"] = origin.Record, ["line"] = origin.Line })];
+
     private static JsonObject ToJson(InspectedWindow window) => new()
     {
         ["event"] = "sample", ["position"] = window.Position, ["sample_id"] = window.SampleId, ["source"] = window.Source, ["window"] = window.Window, ["epoch"] = window.Epoch,
-        ["origins"] = new JsonArray([.. window.Origins.Select(origin => (JsonNode)new JsonObject { ["path"] = origin.Path, ["record"] = origin.Record, ["line"] = origin.Line })]),
+        ["origins"] = ToJson(window.Origins),
         ["token_ids"] = new JsonArray([.. window.Ids.Select(id => (JsonNode)id)]), ["text"] = window.Text,
     };
 

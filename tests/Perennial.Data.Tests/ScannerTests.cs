@@ -1,8 +1,8 @@
 using System.Text;
 using CsCheck;
-using Microsoft.ML.Tokenizers;
 using Perennial.Data.Tokenizers;
 using Perennial.Data.Tokenizers.Scanning;
+using TiktokenTokenizer = Microsoft.ML.Tokenizers.TiktokenTokenizer;
 
 namespace Perennial.Data.Tests;
 
@@ -16,7 +16,7 @@ public class ScannerTests
         "é", "É", "ß", "ǅ", "ʰ", "ª", "漢字", "い", "ा", "क", "\u0301", "e\u0301", "\u0301\u0301", "1", "23", "4567", "²", "Ⅷ", "\u0660", ".", ",!", "/", "//", "-", "§", "€", "😀", "👩‍🚀", "\U0001D400", "\U00010428", "\U000104A0", "\u200b", "\0", "_", "\\", "\"",
     ];
 
-    private static readonly Gen<byte[]> Texts = Gen.OneOfConst(Atoms).Array[0, 24].Select(atoms => Encoding.UTF8.GetBytes(string.Concat(atoms)));
+    private static readonly Gen<byte[]> Texts = Gen.Int[0, Atoms.Length - 1].Select(i => Atoms[i]).Array[0, 24].Select(atoms => Encoding.UTF8.GetBytes(string.Concat(atoms)));
     private static readonly Gen<byte[]> Broken = Gen.OneOf(Texts, Gen.Byte.Array[0, 4]).Array[0, 5].Select(parts => parts.SelectMany(part => part).ToArray());
 
     public static TheoryData<string> Patterns => [PreTokenizer.Gpt2Pattern, PreTokenizer.Cl100kPattern, PreTokenizer.Qwen2Pattern, PreTokenizer.O200kPattern, PreTokenizer.WholePattern];
@@ -67,8 +67,8 @@ public class ScannerTests
             Assert.Equal(theirs.EncodeToIds(text), ids);
         }
         // They match UTF-16 units, so that letters beyond the plane are symbols to them: those atoms are left out.
-        var atoms = Gen.OneOfConst([.. Atoms.Where(atom => !atom.Any(char.IsSurrogate) || atom == "😀")]);
-        atoms.Array[0, 40].Sample(parts => Same(string.Concat(parts)), iter: 1500);
+        string[] known = [.. Atoms.Where(atom => !atom.Any(char.IsSurrogate) || atom == "😀")];
+        Gen.Int[0, known.Length - 1].Select(i => known[i]).Array[0, 40].Sample(parts => Same(string.Concat(parts)), iter: 1500);
         Gen.Char['\u0001', '\u3100'].Array[0, 60].Sample(characters => Same(new string(characters)), iter: 300);
         Same(File.ReadAllText(Path.Combine(Corpus.Folder, "emma.txt"))[..150_000]);
         Same(new string('a', 3000) + new string('=', 700) + string.Concat(Enumerable.Repeat("abcdefghij", 90)));

@@ -42,7 +42,7 @@ internal static class LaunchCommand
             GlooLibrary.Load();
             using var turn = folder.Open();
             if (parsed.GetValue(fresh)) folder.Clear();
-            using var data = DataPreparation.Prepare(bound.Data, bound.Seed, context.Error.WriteLine, context.Cancellation);
+            using var data = RunSamples.Prepare(bound, context.Error.WriteLine, context.Cancellation);
             using var embedded = parsed.GetValue(store) is null ? EmbeddedStore.Start() : null;
             var address = embedded?.Address ?? StoreAddress.Parse(parsed.GetValue(store)!);
             var restarts = bound.Resilience.Policy.Create().Restarts;

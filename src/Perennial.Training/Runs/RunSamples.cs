@@ -9,6 +9,14 @@ namespace Perennial.Training.Runs;
 /// <summary>The sample stream of a recipe outside of training: for looking, counting and checking.</summary>
 public static class RunSamples
 {
+    /// <summary>Prepares all text of a recipe, that of its stages included.</summary>
+    /// <exception cref="PerennialException">As <see cref="DataPreparation"/> says.</exception>
+    public static PreparedData Prepare(Recipe recipe, Action<string>? notify, CancellationToken cancellation)
+    {
+        ArgumentNullException.ThrowIfNull(recipe);
+        return DataPreparation.Prepare(recipe.Data with { Sources = StageRecipe.AllSources(recipe) }, recipe.Seed, notify, cancellation);
+    }
+
     /// <summary>Makes the stream; of a run of stages, the first one's.</summary>
     /// <param name="recipe">The bound recipe.</param>
     /// <param name="data">Its prepared data.</param>

@@ -26,7 +26,7 @@ internal static class DataInspectCommand
             var stretch = parsed.GetValue(samples) is { } text ? Stretch(text) : ((long From, long To)?)null;
             var bound = new RecipeLoader(context.Components).Load(parsed.GetRequiredValue(recipe), parsed.GetValue(set));
             if (parsed.GetValue(ranks) is < 1 or > 1_000_000) throw PerennialException.Usage("--ranks must be at least 1");
-            using var data = DataPreparation.Prepare(bound.Data, bound.Seed, context.Error.WriteLine, context.Cancellation);
+            using var data = RunSamples.Prepare(bound, context.Error.WriteLine, context.Cancellation);
             var stream = RunSamples.Of(bound, data, parsed.GetValue(run));
             if (stretch is { } wanted)
             {

@@ -17,7 +17,7 @@ internal static class DataStatsCommand
         return new Command("stats", "What training will see: windows, passes, bytes a token, and every source's promised and delivered share.") { recipe, set, run, json }.Does(parsed =>
         {
             var bound = new RecipeLoader(context.Components).Load(parsed.GetRequiredValue(recipe), parsed.GetValue(set));
-            using var data = DataPreparation.Prepare(bound.Data, bound.Seed, context.Error.WriteLine, context.Cancellation);
+            using var data = RunSamples.Prepare(bound, context.Error.WriteLine, context.Cancellation);
             var stream = RunSamples.Of(bound, data, parsed.GetValue(run));
             var planned = bound.Training.TotalSteps((long)bound.Training.Batch * stream.Time) * bound.Training.Batch;
             var samples = stream.Mixture.IsOnline ? Math.Min(planned, stream.Decided) : planned;

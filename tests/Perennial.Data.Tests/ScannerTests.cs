@@ -66,10 +66,10 @@ public class ScannerTests
             ours.Encode(Encoding.UTF8.GetBytes(text), ids);
             Assert.Equal(theirs.EncodeToIds(text), ids);
         }
-        // They match UTF-16 units, so that letters beyond the plane are symbols to them: those atoms are left out.
-        string[] known = [.. Atoms.Where(atom => !atom.Any(char.IsSurrogate) || atom == "😀")];
-        Gen.Int[0, known.Length - 1].Select(i => known[i]).Array[0, 40].Sample(parts => Same(string.Concat(parts)), iter: 1500);
-        Gen.Char['\u0001', '\u3100'].Array[0, 60].Sample(characters => Same(new string(characters)), iter: 300);
+        // They match UTF-16 units: half an emoji cannot be the one character that may stand before a word, as it may in tiktoken and here.
+        string[] known = [.. Atoms.Where(atom => !atom.Any(char.IsSurrogate))];
+        Gen.Int[0, known.Length - 1].Select(i => known[i]).Array[0, 40].Sample(parts => Same(string.Concat(parts)), iter: 1500, threads: 1);
+        Gen.Char['\u0001', '\u3100'].Array[0, 60].Sample(characters => Same(new string(characters)), iter: 300, threads: 1);
         Same(File.ReadAllText(Path.Combine(Corpus.Folder, "emma.txt"))[..150_000]);
         Same(new string('a', 3000) + new string('=', 700) + string.Concat(Enumerable.Repeat("abcdefghij", 90)));
     }

@@ -47,12 +47,19 @@ public sealed record DataOptions : IValidatedOptions
     /// <summary>Whether a window may run across documents: <c>crossing</c>, or <c>separate</c> (loss and attention stay inside documents).</summary>
     public DocumentBoundary Documents { get; init; } = DocumentBoundary.Crossing;
 
+    /// <summary>
+    /// A text, such as <c>Answer:</c>: only what stands behind its last occurrence in a document is learned, and measured by mixtures and the task
+    /// <c>answers</c>. Documents without it are not learned from. Null: everything is.
+    /// </summary>
+    public string? Answers { get; init; }
+
     /// <summary>Folder for prepared token shards, reused by content; by default the user's cache folder.</summary>
     public string? Cache { get; init; }
 
     /// <inheritdoc/>
     public IEnumerable<(string Key, string Problem)> Problems()
     {
+        if (Answers is { Length: 0 }) yield return ("answers", "must be a text, or be left out");
         if (Sources.Sum(source => source.Weight) <= 0) yield return ("sources", "need at least one weight above 0");
     }
 }

@@ -25,6 +25,7 @@ public sealed class SampleStream : ISampleStream
     private readonly MixtureTimeline timeline;
     private readonly Lock deciding = new();
     private readonly DocumentBoundary boundary;
+    private readonly AnswerMark? answers;
 
     /// <summary>Makes the stream of a recipe's data.</summary>
     /// <param name="data">Prepared shards.</param>
@@ -40,6 +41,7 @@ public sealed class SampleStream : ISampleStream
         ArgumentNullException.ThrowIfNull(options);
         (shards, Time, boundary) = (data.Train, time, options.Documents);
         weights = [.. options.Sources.Select(source => source.Weight)];
+        answers = AnswerMark.Of(options, data.Tokenizer);
         windows = [.. shards.Select(shard => (shard.Tokens - 1) / time)];
         for (var i = 0; i < windows.Length; i++)
         {
@@ -51,7 +53,7 @@ public sealed class SampleStream : ISampleStream
         mixture = options.Mixture.Create(new MixtureContext([.. options.Sources.Select((source, i) => new MixtureSource(source.Path, source.Weight, lengths[i]))], run ?? new RunShape(1, 1, time)) { LossesOf = lossesOf });
         timeline = new MixtureTimeline(shards.Count, seed);
         Fingerprint = Convert.ToHexStringLower(XxHash128.Hash(Encoding.UTF8.GetBytes(
-            $"{string.Join(' ', shards.Select(shard => shard.Checksum))} {string.Join(' ', options.Sources.Select(source => source.Weight.ToString("R")))} {RecipeWriter.ToYaml(options.Order)} {options.Documents} {time} {seed}{(mixture is WeightedMixture ? "" : $" {RecipeWriter.ToYaml(options.Mixture)}")}")));
+            $"{string.Join(' ', shards.Select(shard => shard.Checksum))} {string.Join(' ', options.Sources.Select(source => source.Weight.ToString("R")))} {RecipeWriter.ToYaml(options.Order)} {options.Documents} {time} {seed}{(mixture is WeightedMixture ? "" : $" {RecipeWriter.ToYaml(options.Mixture)}")}{(answers is null ? "" : $" answers {options.Answers}")}")));
     }
 
     /// <inheritdoc/>
@@ -208,23 +210,29 @@ public sealed class SampleStream : ISampleStream
             shard.Read(start, tokens);
             tokens.AsSpan(0, Time).CopyTo(batch.Inputs.AsSpan(row * Time));
             tokens.AsSpan(1, Time).CopyTo(batch.Targets.AsSpan(row * Time));
-            if (batch.Segments is not null) Separate(shard, start, batch, row);
+            if (batch.Segments is not null || answers is not null) Mark(shard, start, batch, row);
         }
         return batch;
     }
 
-    /// <summary>Numbers the documents of a row and takes out targets that begin a document.</summary>
-    private void Separate(TokenShard shard, long start, TokenBatch batch, int row)
+    /// <summary>Numbers the documents of a row, and takes out targets that begin a document or are no answer.</summary>
+    private void Mark(TokenShard shard, long start, TokenBatch batch, int row)
     {
         var document = shard.DocumentOf(start);
         var segment = 0;
+        var answer = AnswerOf(shard, document);
         for (var t = 0; t < Time; t++)
         {
-            while (start + t >= shard.DocumentStart(document + 1)) (document, segment) = (document + 1, segment + 1);
-            batch.Segments![row * Time + t] = segment;
-            if (start + t + 1 == shard.DocumentStart(document + 1)) batch.Targets[row * Time + t] = TokenBatch.Ignored;
+            while (start + t >= shard.DocumentStart(document + 1)) (document, segment, answer) = (document + 1, segment + 1, AnswerOf(shard, document + 1));
+            if (batch.Segments is not null) batch.Segments[row * Time + t] = segment;
+            // The target is the next token: of the next document where this one ends here.
+            var (target, end) = (start + t + 1, shard.DocumentStart(document + 1));
+            if ((boundary == DocumentBoundary.Separate && target == end) || (answers is not null && (target < answer || target >= end - 1))) batch.Targets[row * Time + t] = TokenBatch.Ignored;
         }
     }
+
+    /// <summary>Where in its shard the answer of a document begins; 0 where everything counts.</summary>
+    private long AnswerOf(TokenShard shard, long document) => answers is null || document >= shard.Documents ? 0 : shard.DocumentStart(document) + answers.Start(shard.Document(document));
 
     private double[] WindowScores(int source, string name)
     {

@@ -69,7 +69,7 @@ public sealed class CheckpointEvaluation(ComponentRegistry components)
         using var data = DataPreparation.Prepare(recipe.Data, recipe.Seed);
         if (data.Tokenizer.Fingerprint != checkpoint.Tokenizer.Fingerprint)
             throw PerennialException.Damaged($"{checkpoint.Folder}: its tokenizer is not the one that the run's recipe makes; give a text with --text FILE");
-        var text = EvaluationText.HeldOut(data, recipe.Data.Probe);
+        var text = EvaluationText.HeldOut(data, recipe.Data);
         return text.Tokens > 0 ? (text, data.HeldOutText()) : throw PerennialException.Usage($"{checkpoint.RunFolder}: its recipe holds no text out; give a text with --text FILE");
     }
 }

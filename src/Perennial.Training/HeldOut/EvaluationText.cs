@@ -1,5 +1,6 @@
 using Perennial.Data;
 using Perennial.Data.Preparation;
+using Perennial.Data.Streams;
 
 namespace Perennial.Training.HeldOut;
 
@@ -50,38 +51,44 @@ public sealed record EvaluationText
         {
             Name = name, Documents = [.. texts.SelectMany(text => text.Documents)], Bytes = texts.Sum(text => text.Bytes), Tokenizer = texts[0].Tokenizer,
             SourceOf = texts.All(text => text.SourceOf is not null) ? [.. texts.SelectMany(text => text.SourceOf!)] : null,
+            Answers = texts.All(text => text.Answers is not null) ? [.. texts.SelectMany(text => text.Answers!)] : null,
         };
     }
 
+    /// <summary>The first token of each document's answer (the number of tokens where there is none); null where everything counts.</summary>
+    public IReadOnlyList<int>? Answers { get; init; }
+
     /// <summary>The held-out documents of prepared data, source after source, without those that only mixtures look at.</summary>
     /// <param name="data">Prepared data.</param>
-    /// <param name="probe">The recipe's <c>data.probe</c>.</param>
-    public static EvaluationText HeldOut(PreparedData data, double probe = 0)
+    /// <param name="options">The recipe's data; null where nothing is kept for mixtures and everything counts.</param>
+    public static EvaluationText HeldOut(PreparedData data, DataOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(data);
-        return Join("held-out", [.. Enumerable.Range(0, data.HeldOut.Count).Select(source => OfSource(data, source, null, probe))]);
+        return Join("held-out", [.. Enumerable.Range(0, data.HeldOut.Count).Select(source => OfSource(data, source, null, options))]);
     }
 
     /// <summary>The held-out documents of one source, possibly none, without those that only mixtures look at.</summary>
     /// <param name="data">Prepared data.</param>
     /// <param name="source">Number of the source.</param>
     /// <param name="limit">Stop after the document with which so many tokens are reached; null for all.</param>
-    /// <param name="probe">The recipe's <c>data.probe</c>.</param>
-    public static EvaluationText OfSource(PreparedData data, int source, long? limit = null, double probe = 0) =>
-        Gather(data, source, limit, document => !IsProbe(document, probe));
+    /// <param name="options">The recipe's data; null where nothing is kept for mixtures and everything counts.</param>
+    public static EvaluationText OfSource(PreparedData data, int source, long? limit = null, DataOptions? options = null) =>
+        Gather(data, source, limit, document => !IsProbe(document, options?.Probe ?? 0), options);
 
-    /// <summary>The held-out documents of one source that a mixture's losses are measured on.</summary>
+    /// <summary>The held-out documents of one source that a mixture's losses are measured on; those that are reported where none are kept apart.</summary>
     /// <param name="data">Prepared data.</param>
     /// <param name="source">Number of the source.</param>
-    /// <param name="limit">Stop after the document with which so many tokens are reached.</param>
-    /// <param name="probe">The recipe's <c>data.probe</c>; 0 takes those that are reported.</param>
-    public static EvaluationText ProbeOf(PreparedData data, int source, long limit, double probe) =>
-        Gather(data, source, limit, document => probe == 0 || IsProbe(document, probe));
+    /// <param name="options">The recipe's data.</param>
+    public static EvaluationText ProbeOf(PreparedData data, int source, DataOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        return Gather(data, source, options.ProbeTokens, document => options.Probe == 0 || IsProbe(document, options.Probe), options);
+    }
 
     /// <summary>Every 1/share-th document, evenly spread over the source.</summary>
     private static bool IsProbe(long document, double share) => Math.Floor((document + 1) * share) > Math.Floor(document * share);
 
-    private static EvaluationText Gather(PreparedData data, int source, long? limit, Func<long, bool> takes)
+    private static EvaluationText Gather(PreparedData data, int source, long? limit, Func<long, bool> takes, DataOptions? options)
     {
         ArgumentNullException.ThrowIfNull(data);
         var shard = data.HeldOut[source];
@@ -97,9 +104,11 @@ public sealed record EvaluationText
         }
         // Where every document counts, the shard knows the bytes that went in.
         var bytes = left ? documents.Sum(ids => (long)data.Tokenizer.Decode(ids.Span).Length) : shard.TextBytes;
+        var mark = options is null ? null : AnswerMark.Of(options, data.Tokenizer);
         return new EvaluationText
         {
             Name = data.Statistics[source].Path, Documents = documents, Bytes = bytes, Tokenizer = data.Tokenizer, SourceOf = [.. Enumerable.Repeat(source, documents.Count)],
+            Answers = mark is null ? null : [.. documents.Select(ids => mark.Start(ids.Span))],
         };
     }
 }

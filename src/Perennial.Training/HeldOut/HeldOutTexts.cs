@@ -24,7 +24,7 @@ public sealed class HeldOutTexts
     {
         ArgumentNullException.ThrowIfNull(data);
         ArgumentNullException.ThrowIfNull(stages);
-        sources = [.. Enumerable.Range(0, data.HeldOut.Count).Select(source => EvaluationText.OfSource(data, source, limit, stages[0].Recipe.Data.Probe))];
+        sources = [.. Enumerable.Range(0, data.HeldOut.Count).Select(source => EvaluationText.OfSource(data, source, limit, stages[0].Recipe.Data))];
         All = sources.Sum(source => source.Tokens) > 0 ? EvaluationText.Join("held-out", sources) : null;
         if (All is null || stages is [{ Name: "" }])
         {

@@ -1,5 +1,6 @@
 using System.ComponentModel.DataAnnotations;
 using Perennial.Core;
+using Perennial.Data.Injection;
 using Perennial.Data.Mixtures;
 
 namespace Perennial.Data;
@@ -47,11 +48,17 @@ public sealed record DataOptions : IValidatedOptions
     /// <summary>Whether a window may run across documents: <c>crossing</c>, or <c>separate</c> (loss and attention stay inside documents).</summary>
     public DocumentBoundary Documents { get; init; } = DocumentBoundary.Crossing;
 
+    /// <summary>How documents become windows: <c>chunk</c> (joined and cut), or <c>best-fit</c> (whole documents, padded).</summary>
+    public PackingKind Packing { get; init; } = PackingKind.Chunk;
+
     /// <summary>
     /// A text, such as <c>Answer:</c>: only what stands behind its last occurrence in a document is learned, and measured by mixtures and the task
     /// <c>answers</c>. Documents without it are not learned from. Null: everything is.
     /// </summary>
     public string? Answers { get; init; }
+
+    /// <summary>Named experiments whose texts are planted into the stream, over what stood there.</summary>
+    public IReadOnlyList<InjectionOptions> Injections { get; init; } = [];
 
     /// <summary>Folder for prepared token shards, reused by content; by default the user's cache folder.</summary>
     public string? Cache { get; init; }
@@ -72,6 +79,16 @@ public enum DocumentBoundary
 
     /// <summary>Attention stays inside a document, and a document's first token is not a target.</summary>
     Separate,
+}
+
+/// <summary>How documents become windows.</summary>
+public enum PackingKind
+{
+    /// <summary>Documents are joined and cut at every window's length: no padding, but documents are cut where a window ends.</summary>
+    Chunk,
+
+    /// <summary>Only documents longer than a window are cut; the rest go whole into the window with the least room that holds them.</summary>
+    BestFit,
 }
 
 /// <summary>One source of documents.</summary>

@@ -109,6 +109,12 @@ public sealed record MixtureMeasured(long Step, IReadOnlyList<MixtureShare> Shar
 /// <param name="Entropy">Entropy of the shares over that of equal ones, 0 to 1.</param>
 public sealed record MixtureChosen(long Step, long From, IReadOnlyList<double> Weights, IReadOnlyList<double>? Losses, double Entropy) : RunEvent;
 
+/// <summary>Which source helps which was learned by short runs, each taken back.</summary>
+/// <param name="Step">Finished steps.</param>
+/// <param name="Graph">Entry (i, j): how much source i helps source j, <c>[sources, sources]</c>.</param>
+/// <param name="Steps">Steps of the short runs together: what it cost beside the run.</param>
+public sealed record GraphLearned(long Step, IReadOnlyList<IReadOnlyList<double>> Graph, long Steps) : RunEvent;
+
 /// <summary>Which process computed which samples of a committed step; told where several processes train together.</summary>
 /// <param name="Step">The step.</param>
 /// <param name="Epoch">The membership's number.</param>

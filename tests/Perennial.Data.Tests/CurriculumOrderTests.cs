@@ -32,6 +32,29 @@ public sealed class CurriculumOrderTests
         Assert.Contains(Enumerable.Range(1, 999), position => seen[position] < seen[position - 1]);
     }
 
+    [Theory]
+    [InlineData(CurriculumDirection.Banded)]
+    [InlineData(CurriculumDirection.Interleaved)]
+    public void Bands_see_every_window_once(CurriculumDirection direction) =>
+        Gen.Int[1, 500].Select(Gen.Int[2, 9], Gen.Long[0, 2], Gen.Int[0, 600]).Sample((count, bands, epoch, span) =>
+        {
+            var order = Order(Scores(count, 5), new() { Direction = direction, Bands = bands, Span = span });
+            Assert.Equal(count, Enumerable.Range(0, count).Select(position => order.Window(epoch, position)).Distinct().Count());
+        }, iter: 60);
+
+    [Fact]
+    public void Banded_reads_band_after_band_and_interleaved_one_of_each_in_turn()
+    {
+        var scores = Scores(1000, 3);
+        int Band(long window) => scores.Count(other => other < scores[window]) / 250;
+        var banded = Order(scores, new() { Direction = CurriculumDirection.Banded });
+        Assert.Equal(Enumerable.Range(0, 1000).Select(position => position / 250), Enumerable.Range(0, 1000).Select(position => Band(banded.Window(1, position))));
+        Assert.NotEqual(banded.Window(0, 0), banded.Window(1, 0));
+        var interleaved = Order(scores, new() { Direction = CurriculumDirection.Interleaved });
+        Assert.Equal(Enumerable.Range(0, 1000).Select(position => position % 4), Enumerable.Range(0, 1000).Select(position => Band(interleaved.Window(0, position))));
+        Assert.True(scores[interleaved.Window(0, 0)] < scores[interleaved.Window(0, 4)] && scores[interleaved.Window(0, 4)] < scores[interleaved.Window(0, 8)]);
+    }
+
     [Fact]
     public void Without_a_window_the_order_is_sorted() =>
         Assert.Equal([2, 0, 3, 1], Enumerable.Range(0, 4).Select(position => Order([0.2, 0.9, 0.1, 0.4], new() { Window = 0 }).Window(0, position)));

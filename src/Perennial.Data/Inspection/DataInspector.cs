@@ -1,5 +1,6 @@
 using System.Text;
 using Perennial.Core;
+using Perennial.Data.Injection;
 using Perennial.Data.Preparation;
 using Perennial.Data.Streams;
 
@@ -36,7 +37,8 @@ public sealed record InspectedWindow(
 /// <param name="Window">Its number in its source.</param>
 /// <param name="Epoch">How often its source was gone through before.</param>
 /// <param name="Origins">Documents that it holds text of, in order.</param>
-public sealed record InspectedSample(long Position, long SampleId, int Source, long Window, long Epoch, IReadOnlyList<Provenance> Origins);
+/// <param name="Planted">What experiments planted over it.</param>
+public sealed record InspectedSample(long Position, long SampleId, int Source, long Window, long Epoch, IReadOnlyList<Provenance> Origins, IReadOnlyList<Planted> Planted);
 
 /// <summary>Looks into prepared data: what <c>perennial data inspect</c> shows.</summary>
 public static class DataInspector
@@ -63,7 +65,7 @@ public static class DataInspector
     {
         ArgumentNullException.ThrowIfNull(data);
         ArgumentNullException.ThrowIfNull(stream);
-        foreach (var (position, id, source, window, epoch, origins) in Samples(data, stream, first, first + count))
+        foreach (var (position, id, source, window, epoch, origins, _) in Samples(data, stream, first, first + count))
         {
             var ids = Array.ConvertAll(stream.Read(position, 1).Inputs, token => (int)token);
             yield return new InspectedWindow(position, id, source, window, epoch, origins, ids, Encoding.UTF8.GetString(data.Tokenizer.Decode(ids)));
@@ -78,7 +80,7 @@ public static class DataInspector
         for (var position = from; position < to; position++)
         {
             var (source, window, epoch) = stream.Locate(position);
-            yield return new InspectedSample(position, stream.SampleAt(position), source, window, epoch, [.. stream.DocumentsOf(source, window).Select(data.Train[source].Origin)]);
+            yield return new InspectedSample(position, stream.SampleAt(position), source, window, epoch, [.. stream.DocumentsOf(source, window).Select(data.Train[source].Origin)], stream.Injections?.At(position) ?? []);
         }
     }
 }

@@ -28,7 +28,7 @@ public sealed record DataSummary(string Fingerprint, string Folder, int Vocabula
         var delivered = stream.Delivered(run);
         var promised = stream.Promised(run);
         return new DataSummary(data.Fingerprint, data.Folder, data.Tokenizer.VocabularySize, stream.Time, stream.SamplesPerEpoch, [.. data.Statistics.Select((source, i) =>
-            new SourceSummary(source, Math.Max(0, (source.Tokens - 1) / stream.Time), promised[i] / run, delivered[i] / (double)run, delivered[i] / (double)Math.Max(1, stream.Windows[i])))]);
+            new SourceSummary(source, stream.Packed(i).Windows, promised[i] / run, delivered[i] / (double)run, delivered[i] / (double)Math.Max(1, stream.Windows[i]), stream.Packed(i).Padding))]);
     }
 
     /// <summary>The summary as JSON.</summary>
@@ -50,7 +50,8 @@ public sealed record DataSummary(string Fingerprint, string Folder, int Vocabula
 /// <param name="Promised">Share of the samples by the mixture's weights, 0 to 1.</param>
 /// <param name="Delivered">Share of the samples that the run really takes from it, 0 to 1.</param>
 /// <param name="Epochs">Passes over it.</param>
-public sealed record SourceSummary(SourceStatistics Statistics, long Windows, double Promised, double Delivered, double Epochs)
+/// <param name="Padding">Share of its windows' places that hold no text: what packing wastes, 0 to 1.</param>
+public sealed record SourceSummary(SourceStatistics Statistics, long Windows, double Promised, double Delivered, double Epochs, double Padding)
 {
     /// <summary>The summary as JSON.</summary>
     public JsonObject ToJson() => new()
@@ -67,6 +68,7 @@ public sealed record SourceSummary(SourceStatistics Statistics, long Windows, do
         ["promised_share"] = Promised,
         ["delivered_share"] = Delivered,
         ["epochs"] = Epochs,
+        ["padding_share"] = Padding,
         ["rejected"] = new JsonObject(Statistics.Rejected.Select(pair => KeyValuePair.Create(pair.Key, (JsonNode?)pair.Value))),
     };
 }

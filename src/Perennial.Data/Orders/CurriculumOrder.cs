@@ -25,6 +25,10 @@ public sealed record CurriculumOrderOptions
     [Range(0, long.MaxValue)]
     public Count Span { get; init; }
 
+    /// <summary>Bands of equal size that the sorted windows are cut into (<c>banded</c> and <c>interleaved</c>; ignored otherwise).</summary>
+    [Range(2, 100_000)]
+    public int Bands { get; init; } = 4;
+
     /// <summary>Number of random parts that are each sorted on their own and read one after the other; 1 sorts everything once.</summary>
     [Range(1, 1000)]
     public int Folds { get; init; } = 1;
@@ -38,6 +42,12 @@ public enum CurriculumDirection
 
     /// <summary>Highest first.</summary>
     Descending,
+
+    /// <summary>Band after band, lowest first; shuffled inside a band.</summary>
+    Banded,
+
+    /// <summary>One window of every band in turn, each band lowest first: every stretch covers the whole range of the score.</summary>
+    Interleaved,
 }
 
 /// <summary>
@@ -68,7 +78,7 @@ public sealed class CurriculumOrder : ISampleOrder
         ArgumentNullException.ThrowIfNull(context);
         (seed, source) = (context.Seed, (ulong)context.Source);
         var scores = context.Scores(options.By);
-        var sign = options.Direction == CurriculumDirection.Ascending ? 1 : -1;
+        var sign = options.Direction == CurriculumDirection.Descending ? -1 : 1;
         // The windows that the shuffled order sees first, so that the two orders can be compared on the same samples.
         var span = options.Span > 0 ? Math.Min(options.Span, context.Windows) : context.Windows;
         var inside = new bool[context.Windows];
@@ -83,8 +93,24 @@ public sealed class CurriculumOrder : ISampleOrder
         var folds = (ulong)options.Folds;
         sorted = [.. keyed.OrderBy(entry => inside[entry.Window] ? 0 : 1).ThenBy(entry => folds == 1 ? 0 : entry.Tie % folds).ThenBy(entry => entry.Score).ThenBy(entry => entry.Tie).Select(entry => entry.Window)];
         split = span;
-        block = Math.Max(1, (long)Math.Round(options.Window * span));
+        block = options.Direction == CurriculumDirection.Banded ? (span + options.Bands - 1) / options.Bands : Math.Max(1, (long)Math.Round(options.Window * span));
+        if (options.Direction == CurriculumDirection.Interleaved)
+        {
+            // Bands are interleaved as they stand: shuffling stretches would undo nothing and mix what is mixed.
+            block = 1;
+            sorted = [.. Interleave(sorted[..(int)split], options.Bands), .. Interleave(sorted[(int)split..], options.Bands)];
+        }
         Hash = Convert.ToHexStringLower(XxHash128.Hash(MemoryMarshal.AsBytes(sorted.AsSpan())));
+    }
+
+    /// <summary>The r-th of every band, for r = 0, 1 …; the last bands may be shorter.</summary>
+    private static IEnumerable<long> Interleave(long[] ascending, int bands)
+    {
+        var size = (ascending.Length + bands - 1) / bands;
+        for (var rank = 0; rank < size; rank++)
+        {
+            for (var place = rank; place < ascending.Length; place += size) yield return ascending[place];
+        }
     }
 
     /// <summary>XXH128 of the sorted order, hex: equal hashes mean an equal order.</summary>

@@ -107,16 +107,8 @@ public sealed unsafe class TokenShard : IDisposable
     {
         Check(first, Tokens - destination.Length);
         var tokens = data + TokenShardHeader.Bytes;
-        if (header.Width == 2)
-        {
-            var source = (ushort*)tokens + first;
-            for (var i = 0; i < destination.Length; i++) destination[i] = source[i];
-        }
-        else
-        {
-            var source = (uint*)tokens + first;
-            for (var i = 0; i < destination.Length; i++) destination[i] = source[i];
-        }
+        if (header.Width == 2) TokenWidening.Widen((ushort*)tokens + first, destination);
+        else TokenWidening.Widen((uint*)tokens + first, destination);
     }
 
     /// <summary>Maps a shard and verifies its checksum.</summary>

@@ -2,16 +2,18 @@ using System.IO.Hashing;
 using System.Text;
 using Perennial.Core;
 using Perennial.Core.Recipes;
+using Perennial.Data.Injection;
 using Perennial.Data.Mixtures;
 using Perennial.Data.Orders;
+using Perennial.Data.Packing;
 using Perennial.Data.Preparation;
 using Perennial.Data.Shards;
 
 namespace Perennial.Data.Streams;
 
 /// <summary>
-/// The training stream over prepared shards. Window w of a source is its tokens [w·T, w·T + T], so that the last token of
-/// one window is the first of the next and every token but the first is a target once an epoch.
+/// The training stream over prepared shards: how documents lie in windows is the packing's affair, in which order windows come the order's, and
+/// from which source the mixture's.
 /// </summary>
 public sealed class SampleStream : ISampleStream
 {
@@ -25,7 +27,7 @@ public sealed class SampleStream : ISampleStream
     private readonly MixtureTimeline timeline;
     private readonly Lock deciding = new();
     private readonly DocumentBoundary boundary;
-    private readonly AnswerMark? answers;
+    private readonly IWindowing[] windowings;
 
     /// <summary>Makes the stream of a recipe's data.</summary>
     /// <param name="data">Prepared shards.</param>
@@ -41,8 +43,9 @@ public sealed class SampleStream : ISampleStream
         ArgumentNullException.ThrowIfNull(options);
         (shards, Time, boundary) = (data.Train, time, options.Documents);
         weights = [.. options.Sources.Select(source => source.Weight)];
-        answers = AnswerMark.Of(options, data.Tokenizer);
-        windows = [.. shards.Select(shard => (shard.Tokens - 1) / time)];
+        var answers = AnswerMark.Of(options, data.Tokenizer);
+        windowings = [.. shards.Select(shard => (IWindowing)(options.Packing == PackingKind.BestFit ? new BestFitWindowing(shard, time, data.Tokenizer.EndOfText, answers) : new ChunkWindowing(shard, time, boundary, answers)))];
+        windows = [.. windowings.Select(windowing => windowing.Windows)];
         for (var i = 0; i < windows.Length; i++)
         {
             if (windows[i] <= 0 && options.Sources[i].Weight > 0)
@@ -52,8 +55,9 @@ public sealed class SampleStream : ISampleStream
         lengths = [.. orders.Select((order, i) => order.Length(Math.Max(0, windows[i])))];
         mixture = options.Mixture.Create(new MixtureContext([.. options.Sources.Select((source, i) => new MixtureSource(source.Path, source.Weight, lengths[i]))], run ?? new RunShape(1, 1, time)) { LossesOf = lossesOf });
         timeline = new MixtureTimeline(shards.Count, seed);
+        Injections = options.Injections.Count == 0 ? null : new InjectionPlan(options.Injections, data.Tokenizer, time, run ?? new RunShape(1, 1, time), seed);
         Fingerprint = Convert.ToHexStringLower(XxHash128.Hash(Encoding.UTF8.GetBytes(
-            $"{string.Join(' ', shards.Select(shard => shard.Checksum))} {string.Join(' ', options.Sources.Select(source => source.Weight.ToString("R")))} {RecipeWriter.ToYaml(options.Order)} {options.Documents} {time} {seed}{(mixture is WeightedMixture ? "" : $" {RecipeWriter.ToYaml(options.Mixture)}")}{(answers is null ? "" : $" answers {options.Answers}")}")));
+            $"{string.Join(' ', shards.Select(shard => shard.Checksum))} {string.Join(' ', options.Sources.Select(source => source.Weight.ToString("R")))} {RecipeWriter.ToYaml(options.Order)} {options.Documents} {time} {seed}{(mixture is WeightedMixture ? "" : $" {RecipeWriter.ToYaml(options.Mixture)}")}{(answers is null ? "" : $" answers {options.Answers}")}{(options.Packing == PackingKind.Chunk ? "" : " best-fit")}{(Injections is null ? "" : $" {Injections.Fingerprint}")}")));
     }
 
     /// <inheritdoc/>
@@ -73,6 +77,9 @@ public sealed class SampleStream : ISampleStream
 
     /// <inheritdoc/>
     public string Fingerprint { get; }
+
+    /// <summary>What is planted into the stream; null for nothing. Planted text belongs to positions: reading samples by identity does not show it.</summary>
+    public InjectionPlan? Injections { get; }
 
     /// <summary>The mixture.</summary>
     public IMixture Mixture => mixture;
@@ -150,11 +157,10 @@ public sealed class SampleStream : ISampleStream
     }
 
     /// <summary>Numbers of the documents that a window holds text of, in the window's order.</summary>
-    public IEnumerable<long> DocumentsOf(int source, long window)
-    {
-        var (first, last) = (shards[source].DocumentOf(window * Time), shards[source].DocumentOf(window * Time + Time - 1));
-        for (var document = first; document <= last; document++) yield return document;
-    }
+    public IEnumerable<long> DocumentsOf(int source, long window) => windowings[source].Parts(window).Select(part => part.Document);
+
+    /// <summary>Windows of a source, and the share of their places that hold no text.</summary>
+    public (long Windows, double Padding) Packed(int source) => (windows[source], windows[source] == 0 ? 0 : windowings[source].Padding / (double)(windows[source] * Time));
 
     /// <summary>The sample that a source gives after <paramref name="rank"/> others: for runs on one source alone.</summary>
     public long SampleOf(int source, long rank)
@@ -181,7 +187,11 @@ public sealed class SampleStream : ISampleStream
         ArgumentOutOfRangeException.ThrowIfNegative(first);
         var ids = new long[rows];
         for (var row = 0; row < rows; row++) ids[row] = SampleAt(first + row);
-        return ReadSamples(ids);
+        var batch = ReadSamples(ids);
+        if (Injections is null) return batch;
+        for (var row = 0; row < rows; row++)
+            Injections.Apply(first + row, batch.Inputs.AsSpan(row * Time, Time), batch.Targets.AsSpan(row * Time, Time), batch.Segments is null ? [] : batch.Segments.AsSpan(row * Time, Time));
+        return batch;
     }
 
     /// <summary>The identity of the sample at a position: <c>source index &lt;&lt; 48 | window index</c>.</summary>
@@ -202,37 +212,13 @@ public sealed class SampleStream : ISampleStream
             Segments = boundary == DocumentBoundary.Separate ? new int[ids.Count * Time] : null,
             SampleIds = [.. ids],
         };
-        var tokens = new long[Time + 1];
         for (var row = 0; row < ids.Count; row++)
         {
-            var shard = shards[(int)(ids[row] >> SourceShift)];
-            var start = (ids[row] & ((1L << SourceShift) - 1)) * Time;
-            shard.Read(start, tokens);
-            tokens.AsSpan(0, Time).CopyTo(batch.Inputs.AsSpan(row * Time));
-            tokens.AsSpan(1, Time).CopyTo(batch.Targets.AsSpan(row * Time));
-            if (batch.Segments is not null || answers is not null) Mark(shard, start, batch, row);
+            var place = row * Time;
+            windowings[(int)(ids[row] >> SourceShift)].Fill(ids[row] & ((1L << SourceShift) - 1), batch.Inputs.AsSpan(place, Time), batch.Targets.AsSpan(place, Time), batch.Segments is null ? [] : batch.Segments.AsSpan(place, Time));
         }
         return batch;
     }
-
-    /// <summary>Numbers the documents of a row, and takes out targets that begin a document or are no answer.</summary>
-    private void Mark(TokenShard shard, long start, TokenBatch batch, int row)
-    {
-        var document = shard.DocumentOf(start);
-        var segment = 0;
-        var answer = AnswerOf(shard, document);
-        for (var t = 0; t < Time; t++)
-        {
-            while (start + t >= shard.DocumentStart(document + 1)) (document, segment, answer) = (document + 1, segment + 1, AnswerOf(shard, document + 1));
-            if (batch.Segments is not null) batch.Segments[row * Time + t] = segment;
-            // The target is the next token: of the next document where this one ends here.
-            var (target, end) = (start + t + 1, shard.DocumentStart(document + 1));
-            if ((boundary == DocumentBoundary.Separate && target == end) || (answers is not null && (target < answer || target >= end - 1))) batch.Targets[row * Time + t] = TokenBatch.Ignored;
-        }
-    }
-
-    /// <summary>Where in its shard the answer of a document begins; 0 where everything counts.</summary>
-    private long AnswerOf(TokenShard shard, long document) => answers is null || document >= shard.Documents ? 0 : shard.DocumentStart(document) + answers.Start(shard.Document(document));
 
     private double[] WindowScores(int source, string name)
     {
@@ -243,14 +229,9 @@ public sealed class SampleStream : ISampleStream
         for (var window = 0L; window < windows[source]; window++)
         {
             // Token-weighted mean of the documents that the window covers.
-            var (start, end, sum) = (window * Time, (window + 1) * Time, 0.0);
-            for (var document = shard.DocumentOf(start); start < end; document++)
-            {
-                var until = Math.Min(end, shard.DocumentStart(document + 1));
-                sum += scores[document] * (until - start);
-                start = until;
-            }
-            means[window] = sum / Time;
+            var (sum, tokens) = (0.0, 0L);
+            foreach (var (document, count) in windowings[source].Parts(window)) (sum, tokens) = (sum + scores[document] * count, tokens + count);
+            means[window] = sum / tokens;
         }
         return means;
     }

@@ -88,6 +88,7 @@ public sealed class MetricsFile(Action<string>? warn = null) : IRunObserver, IDi
         StageMeasured e => e.Step > startStep,
         StageFinished e => e.Step > startStep,
         MixtureChosen e => e.Step >= startStep,
+        GraphLearned e => e.Step >= startStep,
         RunFinished e => e.Result.Step > startStep,
         _ => false,
     };

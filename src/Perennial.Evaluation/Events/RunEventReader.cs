@@ -46,6 +46,7 @@ public static class RunEventReader
             [.. ((JsonObject)json["texts"]!).Select(text => new TextMeasured(text.Key, ((JsonObject)text.Value!).ToDictionary(pair => pair.Key, pair => (double?)pair.Value ?? double.NaN, StringComparer.Ordinal)))]),
         "stage" => new StageFinished(Long(json, "step"), (int)Long(json, "stage"), (string)json["name"]!, Long(json, "steps"), Long(json, "tokens"), Long(json, "fresh_tokens"), (string)json["folder"]!),
         "mixture-chosen" => new MixtureChosen(Long(json, "step"), Long(json, "from"), Numbers(json["weights"]!), json["losses"] is { } losses ? Numbers(losses) : null, Number(json, "entropy")),
+        "graph" => new GraphLearned(Long(json, "step"), [.. json["graph"]!.AsArray().Select(row => Numbers(row!))], Long(json, "steps")),
         "notice" => new Notice((string)json["level"]!, (string)json["message"]!),
         "done" or "interrupted" => new RunFinished(new RunResult
         {

@@ -75,6 +75,7 @@ public sealed class RunEventWriter
                 json.WriteString("folder", e.Folder);
                 break;
             case MixtureChosen e: Chosen(json, e); break;
+            case GraphLearned e: Graph(json, e); break;
             case SamplesCommitted e: Samples(json, e); break;
             case Recovered e: Recovery(json, e); break;
             case Notice e:
@@ -163,9 +164,19 @@ public sealed class RunEventWriter
         Number(json, "entropy", e.Entropy);
     }
 
-    private static void Numbers(Utf8JsonWriter json, string name, IReadOnlyList<double> values)
+    private static void Graph(Utf8JsonWriter json, GraphLearned e)
     {
-        json.WriteStartArray(name);
+        Head(json, "graph", e.Step);
+        json.WriteNumber("steps", e.Steps);
+        json.WriteStartArray("graph");
+        foreach (var row in e.Graph) Numbers(json, null, row);
+        json.WriteEndArray();
+    }
+
+    private static void Numbers(Utf8JsonWriter json, string? name, IReadOnlyList<double> values)
+    {
+        if (name is not null) json.WritePropertyName(name);
+        json.WriteStartArray();
         foreach (var value in values)
         {
             if (double.IsFinite(value)) json.WriteNumberValue(value);

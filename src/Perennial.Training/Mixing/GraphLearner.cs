@@ -41,8 +41,10 @@ internal sealed class GraphLearner(RunParts parts, IReplicas replicas, Action<To
                 for (var j = i + 1; j < active.Length; j++) together[(i, j)] = Measured(i, j);
             }
             var graph = SkillGraph.From(before, alone, together, options);
+            var whole = SkillGraph.Spread(graph, active, parts.Stream.Windows.Count);
             Tell(graph, options, alone.Count + (together?.Count ?? 0));
-            return SkillGraph.Spread(graph, active, parts.Stream.Windows.Count);
+            tell(new GraphLearned(parts.State.Progress.Step, whole, (alone.Count + (together?.Count ?? 0)) * (long)options.Steps));
+            return whole;
         }
         finally
         {

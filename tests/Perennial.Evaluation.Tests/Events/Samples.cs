@@ -38,6 +38,7 @@ internal static class Samples
         yield return Evaluation(2);
         yield return new SampleWritten(2, "It is", " a \"truth\" \\ universally\nacknowledged — ü");
         yield return new CheckpointWritten(2, "checkpoints/step-2", 12_345_678, 0.25);
+        yield return new GraphLearned(0, [[1, 0.5], [0, 1]], 150);
         yield return new MixtureChosen(2, 128, [0.75, 0.25], [3.25, 2.5], 0.8113);
         yield return new MixtureMeasured(2, [new MixtureShare("austen", 0.75, 0.7504, 12_000, 1.25), new MixtureShare("noise", 0.25, 0.2496, 4_000)]);
         yield return Finish(2);

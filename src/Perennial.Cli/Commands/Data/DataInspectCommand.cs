@@ -5,6 +5,7 @@ using Perennial.Core;
 using Perennial.Data;
 using Perennial.Data.Inspection;
 using Perennial.Data.Preparation;
+using Perennial.Data.Streams;
 using Perennial.Training.Recipes;
 using Perennial.Training.Runs;
 
@@ -30,7 +31,7 @@ internal static class DataInspectCommand
             var stream = RunSamples.Of(bound, data, parsed.GetValue(run));
             if (stretch is { } wanted)
             {
-                foreach (var sample in DataInspector.Samples(data, stream, wanted.From, wanted.To)) WriteSample(context.Out, sample, Rank(sample.Position, bound.Training.Batch, parsed.GetValue(ranks)), parsed.GetValue(json));
+                foreach (var sample in DataInspector.Samples(data, stream, wanted.From, wanted.To)) WriteSample(context.Out, stream, sample, Rank(sample.Position, bound.Training.Batch, parsed.GetValue(ranks)), parsed.GetValue(json));
                 return ExitCode.Done;
             }
             foreach (var window in DataInspector.Windows(data, stream, parsed.GetValue(at), parsed.GetValue(count)))
@@ -53,14 +54,15 @@ internal static class DataInspectCommand
     /// <summary>The process that computes a position: a step's rows are shared out in order.</summary>
     private static int Rank(long position, int batch, int ranks) => Enumerable.Range(0, ranks).First(rank => position % batch < (long)batch * (rank + 1) / ranks);
 
-    private static void WriteSample(TextWriter output, InspectedSample sample, int rank, bool json)
+    private static void WriteSample(TextWriter output, SampleStream stream, InspectedSample sample, int rank, bool json)
     {
         if (json) output.WriteJson(new JsonObject
         {
             ["event"] = "sample", ["position"] = sample.Position, ["sample_id"] = sample.SampleId, ["source"] = sample.Source, ["window"] = sample.Window, ["epoch"] = sample.Epoch, ["rank"] = rank,
             ["origins"] = ToJson(sample.Origins),
+            ["planted"] = new JsonArray([.. sample.Planted.Select(one => (JsonNode)new JsonObject { ["experiment"] = stream.Injections!.Experiments[one.Experiment].Name, ["text"] = one.Text, ["offset"] = one.Offset, ["tokens"] = one.Ids.Count })]),
         });
-        else output.WriteLine($"{sample.Position} {sample.SampleId} source {sample.Source} window {sample.Window} pass {sample.Epoch + 1} rank {rank} {string.Join(", ", sample.Origins.Select(Place))}");
+        else output.WriteLine($"{sample.Position} {sample.SampleId} source {sample.Source} window {sample.Window} pass {sample.Epoch + 1} rank {rank} {string.Join(", ", sample.Origins.Select(Place))}{string.Concat(sample.Planted.Select(one => $"; planted {stream.Injections!.Experiments[one.Experiment].Name} text {one.Text} at token {one.Offset}"))}");
     }
 
     private static JsonArray ToJson(IReadOnlyList<Provenance> origins) => [.. origins.Select(origin => (JsonNode)new JsonObject { ["path"] = origin.Path, ["record"] = origin.Record, ["line"] = origin.Line })];

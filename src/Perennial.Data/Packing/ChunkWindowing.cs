@@ -9,7 +9,7 @@ namespace Perennial.Data.Packing;
 /// </summary>
 internal sealed class ChunkWindowing(TokenShard shard, int time, DocumentBoundary boundary, AnswerMark? answers) : IWindowing
 {
-    public long Windows { get; } = Math.Max(0, (shard.Tokens - 1) / time);
+    public long Windows => Math.Max(0, (shard.Tokens - 1) / time);
 
     public long Padding => 0;
 

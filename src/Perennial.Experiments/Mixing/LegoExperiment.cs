@@ -13,7 +13,7 @@ using Perennial.Training.Checkpoints;
 using Perennial.Training.Recipes;
 using Perennial.Training.Runs;
 
-namespace Perennial.Experiments.Data;
+namespace Perennial.Experiments.Mixing;
 
 /// <summary>Options of <see cref="LegoExperiment"/>.</summary>
 public sealed record LegoExperimentOptions

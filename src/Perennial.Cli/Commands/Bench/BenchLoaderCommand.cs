@@ -2,7 +2,7 @@ using System.CommandLine;
 using System.Text.Json.Nodes;
 using Perennial.Cli.Hosting;
 using Perennial.Core;
-using Perennial.Data.Bench;
+using Perennial.Data.Benchmarks;
 
 namespace Perennial.Cli.Commands.Bench;
 

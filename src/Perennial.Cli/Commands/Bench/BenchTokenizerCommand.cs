@@ -3,7 +3,7 @@ using System.Text.Json.Nodes;
 using Perennial.Cli.Hosting;
 using Perennial.Core;
 using Perennial.Data;
-using Perennial.Data.Bench;
+using Perennial.Data.Benchmarks;
 using Perennial.Data.Sources;
 
 namespace Perennial.Cli.Commands.Bench;

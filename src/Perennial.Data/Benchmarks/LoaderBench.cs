@@ -3,7 +3,7 @@ using Perennial.Core;
 using Perennial.Data.Orders;
 using Perennial.Data.Shards;
 
-namespace Perennial.Data.Bench;
+namespace Perennial.Data.Benchmarks;
 
 /// <summary>One way of reading windows.</summary>
 /// <param name="Name">What was read.</param>

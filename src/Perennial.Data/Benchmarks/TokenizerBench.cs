@@ -2,7 +2,7 @@ using System.Diagnostics;
 using System.Text;
 using Perennial.Core;
 
-namespace Perennial.Data.Bench;
+namespace Perennial.Data.Benchmarks;
 
 /// <summary>One vocabulary, ours against Microsoft.ML.Tokenizers' plain loop, on one thread.</summary>
 /// <param name="Vocabulary">Its name.</param>

@@ -147,7 +147,7 @@ public sealed class RunParts : IDisposable
     private IReadOnlyList<double> LossesOf(RunStage stage, string folder)
     {
         using var reference = new Decoder(Config, Model.Precision, new DecoderExecution());
-        InitialWeights.Load(folder, reference, Data.Tokenizer);
+        InitialWeights.Load(folder, reference, Data.Tokenizer, Recipe.Seed);
         return Probe(stage).Losses(reference);
     }
 

@@ -10,8 +10,18 @@ public class ChaosPlanTests
     public void Reads_what_it_is_told()
     {
         var plan = ChaosPlan.Parse("kill=15s, hang=2m,pair=3,for=500ms,seed=7,most=4");
-        Assert.Equal(new ChaosPlan { Kill = TimeSpan.FromSeconds(15), Hang = TimeSpan.FromMinutes(2), Pair = 3, For = TimeSpan.FromMilliseconds(500), Seed = 7, Most = 4 }, plan);
+        Assert.Equal([(ChaosKind.Kill, TimeSpan.FromSeconds(15)), (ChaosKind.Stop, TimeSpan.FromMinutes(2))], plan.Every.Select(pair => (pair.Key, pair.Value)));
+        Assert.Equal((3, TimeSpan.FromMilliseconds(500), 7UL, 4), (plan.Pair, plan.For, plan.Seed, plan.Most));
         Assert.Equal(4, plan.Faults().Count());
+    }
+
+    [Fact]
+    public void Any_means_every_kind_in_turn_at_the_stated_rate_of_all()
+    {
+        var faults = ChaosPlan.Parse("any=2s,nodes=2,most=300,seed=5").Faults().ToList();
+        Assert.Equal(Enum.GetValues<ChaosKind>().Order(), faults.Select(fault => fault.Kind).Distinct().Order());
+        Assert.InRange(faults.Average(fault => fault.After.TotalSeconds), 1.8, 2.2);
+        Assert.All(faults, fault => Assert.Equal(fault.Kind is ChaosKind.Node or ChaosKind.Outage ? 2 : 1, fault.Count));
     }
 
     [Theory]
@@ -31,14 +41,14 @@ public class ChaosPlanTests
     [Fact]
     public void Is_a_function_of_its_seed_with_the_stated_rate()
     {
-        (from seed in Gen.ULong[0, 1_000_000] from pair in Gen.Int[0, 4] select new ChaosPlan { Kill = TimeSpan.FromSeconds(10), Seed = seed, Pair = pair, Most = 200 }).Sample(plan =>
+        (from seed in Gen.ULong[0, 1_000_000] from pair in Gen.Int[0, 4] select new ChaosPlan { Every = new Dictionary<ChaosKind, TimeSpan> { [ChaosKind.Kill] = TimeSpan.FromSeconds(10) }, Seed = seed, Pair = pair, Most = 200 }).Sample(plan =>
         {
             var faults = plan.Faults().ToList();
             Assert.Equal(faults, plan.Faults());
             Assert.All(faults, fault => Assert.InRange(fault.After.TotalSeconds, 7, 13));
             Assert.All(faults, fault => Assert.InRange(fault.Draw, 0, 1));
             Assert.InRange(faults.Average(fault => fault.After.TotalSeconds), 9.2, 10.8);
-            Assert.Equal(plan.Pair == 0 ? 0 : 200 / plan.Pair, faults.Count(fault => fault.Workers == 2));
+            Assert.Equal(plan.Pair == 0 ? 0 : 200 / plan.Pair, faults.Count(fault => fault.Count == 2));
         }, iter: 50);
     }
 }

@@ -4,7 +4,7 @@ using Perennial.Cli.Hosting;
 
 namespace Perennial.Cli.Commands;
 
-/// <summary><c>perennial bench train|optimizers|layers|gemm|parity|collectives|data|planted</c>.</summary>
+/// <summary><c>perennial bench NAME</c>.</summary>
 internal static class BenchCommand
 {
     public static Command Create(CommandContext context) => new("bench", "Measure speed side by side with the machine's own ceilings.")
@@ -14,5 +14,6 @@ internal static class BenchCommand
         BenchParityCommand.Create(context), BenchCollectivesCommand.Create(context),
         BenchDataCommand.Create(context), BenchPlantedCommand.Create(context),
         BenchTokenizerCommand.Create(context), BenchLoaderCommand.Create(context),
+        BenchSnapshotCommand.Create(context), BenchFaultsCommand.Create(context),
     };
 }

@@ -10,6 +10,8 @@ using Perennial.Evaluation.Events;
 using Perennial.Membership;
 using Perennial.Resilience.Chaos;
 using Perennial.Resilience.Groups;
+using Perennial.Resilience.Snapshots;
+using Perennial.Resilience.Survival;
 using Perennial.Training;
 using Perennial.Training.Recipes;
 using Perennial.Training.Runs;
@@ -24,19 +26,23 @@ internal static class LaunchCommand
     {
         var recipe = new Argument<string>("RECIPE") { Description = "A recipe file." };
         var workers = new Option<int>("--workers") { Description = "Processes that train together on this machine.", Required = true };
+        var nodes = new Option<int>("--nodes") { Description = "Nodes that the workers are spread over, each with a snapshot manager of its own; several on one machine are as many machines to each other.", DefaultValueFactory = _ => 1 };
         var run = new Option<string?>("--run") { Description = "The run's folder; runs/NAME by default. Running again on the same folder resumes." };
         var fresh = new Option<bool>("--fresh") { Description = "Start over, removing what an earlier run left in the folder." };
-        var chaos = new Option<string?>("--chaos") { Description = "Make faults on purpose: kill=15s, hang=20s, pair=3 (every third hits two), for=2s, seed=1, most=10; separated by commas." };
+        var chaos = new Option<string?>("--chaos") { Description = "Make faults on purpose, each kind with the mean time between two: kill=15s, stop, all, node, outage, manager, slow, drop, full, flip, or any; pair=3 (every third hits two workers), nodes=2, for=2s, seed=1, most=10; separated by commas." };
         var respawn = new Option<double>("--respawn") { Description = "Seconds after which a dead worker's place is taken by a new one; negative: never.", DefaultValueFactory = _ => 1 };
         var store = new Option<string?>("--store") { Description = "A store of your own: redis://host:port?password=SECRET. By default one inside this process." };
         var (set, json) = (CommandExtensions.Set(), CommandExtensions.Json());
-        return new Command("launch", "Train a recipe with several processes on this machine; training goes on with whoever is left.") { recipe, workers, set, run, fresh, chaos, respawn, store, json }.Does(parsed =>
+        return new Command("launch", "Train a recipe with several processes on this machine; training goes on with whoever is left.") { recipe, workers, nodes, set, run, fresh, chaos, respawn, store, json }.Does(parsed =>
         {
             var count = parsed.GetValue(workers);
             if (count is < 1 or > 1024) throw PerennialException.Usage("--workers must be from 1 to 1024");
             var path = parsed.GetRequiredValue(recipe);
             var bound = new RecipeLoader(context.Components).Load(path, parsed.GetValue(set));
             if (count > bound.Training.Batch) throw PerennialException.Usage($"--workers {count}: a step has {bound.Training.Batch} windows (training.batch); take at most as many workers");
+            var places = parsed.GetValue(nodes);
+            if (places < 1 || places > count) throw PerennialException.Usage($"--nodes {places}: every node needs a worker, so from 1 to {count}");
+            var parity = Parity(bound.Resilience, places, context.Error.WriteLine);
             var plan = parsed.GetValue(chaos) is { } text ? ChaosPlan.Parse(text) : null;
             var folder = new RunFolder(parsed.GetValue(run) ?? Path.Combine("runs", bound.Name));
             GlooLibrary.Load();
@@ -47,22 +53,40 @@ internal static class LaunchCommand
             var address = embedded?.Address ?? StoreAddress.Parse(parsed.GetValue(store)!);
             var restarts = bound.Resilience.Policy.Create().Restarts;
             // A restart is from disk: nothing is kept in memory for it.
-            var manager = bound.Resilience.Snapshot.Amount > 0 && !restarts ? SnapshotHostCommand.Ensure(folder.SnapshotId()) : null;
+            IReadOnlyList<NodeManager> managers = bound.Resilience.Snapshot.Amount > 0 && !restarts ? [.. Enumerable.Range(0, places).Select(node => new NodeManager(folder.SnapshotId(), $"node{node}"))] : [];
+            foreach (var manager in managers) manager.Start();
+            foreach (var manager in managers) manager.Await(TimeSpan.FromSeconds(30));
             List<string> arguments = ["train", path, "--run", folder.Path, "--json"];
             foreach (var assignment in parsed.GetValue(set) ?? []) arguments.AddRange(["--set", assignment]);
             if (bound.Training.Threads is null) arguments.AddRange(["--set", $"training.threads={Math.Max(1, Environment.ProcessorCount / count)}"]);
             var options = new LauncherOptions
             {
-                Workers = count, Arguments = arguments, Chaos = plan, RestartAll = restarts, Respawn = parsed.GetValue(respawn) < 0 ? null : TimeSpan.FromSeconds(parsed.GetValue(respawn)),
+                Workers = count, Nodes = managers, Folder = folder.Path, Arguments = arguments, Chaos = plan, RestartAll = restarts, Respawn = parsed.GetValue(respawn) < 0 ? null : TimeSpan.FromSeconds(parsed.GetValue(respawn)),
                 Variables = new Dictionary<string, string>(StringComparer.Ordinal)
                 {
                     [WorkerGroup.StoreVariable] = address.ToSecretString(), [WorkerGroup.RunVariable] = $"{bound.Name}-{Guid.NewGuid():N}",
-                    [WorkerGroup.SnapshotVariable] = manager?.ToString() ?? "", [WorkerGroup.SnapshotRunVariable] = $"{folder.SnapshotId()}",
+                    [WorkerGroup.SnapshotVariable] = string.Join(' ', managers.Select(manager => $"{manager.Node}={manager.Endpoint}")), [WorkerGroup.ParityVariable] = $"{parity}", [WorkerGroup.SnapshotRunVariable] = $"{folder.SnapshotId()}",
                     ["MASTER_ADDR"] = address.Host, ["MASTER_PORT"] = $"{address.Port}",
                 },
             };
-            return Launch(context, bound, data, folder.Path, options, parsed.GetValue(json));
+            var code = Launch(context, bound, data, folder.Path, options, parsed.GetValue(json));
+            foreach (var manager in managers)
+            {
+                if (code == ExitCode.Done) manager.Retire();
+                manager.Dispose();
+            }
+            return code;
         });
+    }
+
+    private static ParityChoice Parity(ResilienceOptions options, int nodes, Action<string> say)
+    {
+        if (options.Snapshot.Amount <= 0) return ParityChoice.None;
+        if (ParityChoice.Parse(options.Parity) is { } wanted)
+            return wanted.LeastNodes <= nodes || wanted == ParityChoice.Xor ? wanted : throw PerennialException.Usage($"resilience.parity: {wanted} needs {wanted.LeastNodes} nodes, there {(nodes == 1 ? "is" : "are")} {nodes} (--nodes)");
+        var advice = ParityAdvice.For(nodes, options.NodeFailures);
+        if (nodes > 1) foreach (var line in advice.Lines) say(line);
+        return advice.Choice;
     }
 
     private static ExitCode Launch(CommandContext context, Recipe recipe, PreparedData data, string folder, LauncherOptions options, bool json)
@@ -85,14 +109,15 @@ internal static class LaunchCommand
                 else progress.Observe(happened);
             }
         }
-        void Fault(ChaosFault fault, IReadOnlyList<WorkerProcess> victims)
+        void Fault(ChaosFault fault, FaultMade made)
         {
             lock (gate)
             {
-                watch.OnFault();
-                log.OnFault([.. victims.Select(victim => victim.Number)]);
-                context.Error.WriteLine($"chaos: {fault.Kind.ToString().ToLowerInvariant()} {string.Join(" and ", victims)}");
-                if (json) context.Out.WriteJson(new JsonObject { ["event"] = "chaos", ["kind"] = fault.Kind.ToString().ToLowerInvariant(), ["workers"] = new JsonArray([.. victims.Select(victim => (JsonNode)victim.Number)]), ["at"] = DateTimeOffset.UtcNow });
+                var interrupts = fault.Kind is not (ChaosKind.Manager or ChaosKind.Slow or ChaosKind.Full or ChaosKind.Flip);
+                watch.OnFault(interrupts);
+                if (interrupts) log.OnFault(made.Workers);
+                context.Error.WriteLine($"chaos: {ChaosPlan.Word(fault.Kind)} {made.Text}");
+                if (json) context.Out.WriteJson(new JsonObject { ["event"] = "chaos", ["kind"] = ChaosPlan.Word(fault.Kind), ["victims"] = made.Text, ["workers"] = new JsonArray([.. made.Workers.Select(number => (JsonNode)number)]), ["at"] = DateTimeOffset.UtcNow });
             }
         }
         launcher = new Launcher(options, Line, context.Error.WriteLine, Fault);

@@ -20,9 +20,11 @@ internal sealed class LaunchWatch(bool restarts)
     public IReadOnlyList<Recovered> Recoveries => events;
 
     /// <summary>A fault was made just now.</summary>
-    public void OnFault()
+    /// <param name="interrupts">Whether training stands still because of it.</param>
+    public void OnFault(bool interrupts)
     {
         Faults++;
+        if (!interrupts) return;
         // A second fault during a recovery counts from the first; one that hit a newcomer nobody waited for is forgotten.
         if (awaited > 0) return;
         (faultAt, before) = (Stopwatch.GetTimestamp(), last);

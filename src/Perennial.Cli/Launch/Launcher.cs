@@ -26,6 +26,15 @@ internal sealed record LauncherOptions
 
     /// <summary>Faults on purpose.</summary>
     public ChaosPlan? Chaos { get; init; }
+
+    /// <summary>The nodes whose share of the workers is started, each with its snapshot manager; none where no snapshots are taken.</summary>
+    public IReadOnlyList<NodeManager> Nodes { get; init; } = [];
+
+    /// <summary>The run's folder.</summary>
+    public string Folder { get; init; } = "";
+
+    /// <summary>The node of a worker: each has the same share of them, as far as that goes.</summary>
+    public NodeManager? NodeOf(int number) => Nodes.Count == 0 ? null : Nodes[number * Nodes.Count / Workers];
 }
 
 /// <summary>Starts workers, watches them, puts new ones in the place of dead ones, and ends when the run does.</summary>
@@ -33,12 +42,12 @@ internal sealed record LauncherOptions
 /// <param name="line">Takes lines of workers' standard output.</param>
 /// <param name="say">Takes lines for people.</param>
 /// <param name="fault">Told of every fault that was made on purpose.</param>
-internal sealed class Launcher(LauncherOptions options, Action<string> line, Action<string> say, Action<ChaosFault, IReadOnlyList<WorkerProcess>> fault)
+internal sealed class Launcher(LauncherOptions options, Action<string> line, Action<string> say, Action<ChaosFault, FaultMade> fault)
 {
     private static readonly TimeSpan Tick = TimeSpan.FromMilliseconds(10);
     private readonly List<WorkerProcess> workers = [];
     private readonly List<(int Number, long At)> empty = [];
-    private readonly List<(WorkerProcess Worker, long Until)> hanging = [];
+    private readonly FaultMaker faults = new(options.Nodes, options.NodeOf, options.Folder);
     private readonly Stopwatch clock = Stopwatch.StartNew();
     private int respawns;
     private volatile int training;
@@ -60,15 +69,15 @@ internal sealed class Launcher(LauncherOptions options, Action<string> line, Act
         }
         finally
         {
-            foreach (var (worker, _) in hanging) worker.GoOn();
+            faults.End();
             foreach (var worker in workers) worker.Dispose();
         }
     }
 
     private ExitCode Watch(CancellationToken cancellation)
     {
-        using var faults = (options.Chaos?.Faults() ?? []).GetEnumerator();
-        var (more, due, asked, completed) = (faults.MoveNext(), -1.0, false, false);
+        using var planned = (options.Chaos?.Faults() ?? []).GetEnumerator();
+        var (more, due, asked, completed) = (planned.MoveNext(), -1.0, false, false);
         while (workers.Count > 0 || (empty.Count > 0 && !completed && !asked))
         {
             if (cancellation.IsCancellationRequested && !asked)
@@ -80,23 +89,22 @@ internal sealed class Launcher(LauncherOptions options, Action<string> line, Act
             {
                 gone.Wait();
                 workers.Remove(gone);
-                hanging.RemoveAll(pair => pair.Worker == gone);
                 if (Ended(gone, ref completed) is { } code) return code;
                 gone.Dispose();
             }
-            if (!completed && !asked) Refill();
-            foreach (var (worker, _) in hanging.Where(pair => pair.Until <= clock.ElapsedMilliseconds).ToList())
+            if (!completed && !asked)
             {
-                worker.GoOn();
-                hanging.RemoveAll(pair => pair.Worker == worker);
+                Refill();
+                Revive();
             }
+            faults.Tick();
             if (more && training > 0 && !completed && !asked)
             {
-                if (due < 0) due = clock.Elapsed.TotalSeconds + faults.Current.After.TotalSeconds;
-                if (clock.Elapsed.TotalSeconds >= due && Inflict(faults.Current))
+                if (due < 0) due = clock.Elapsed.TotalSeconds + planned.Current.After.TotalSeconds;
+                if (clock.Elapsed.TotalSeconds >= due && Inflict(planned.Current))
                 {
-                    more = faults.MoveNext();
-                    due = more ? due + faults.Current.After.TotalSeconds : due;
+                    more = planned.MoveNext();
+                    due = more ? due + planned.Current.After.TotalSeconds : due;
                 }
             }
             Thread.Sleep(Tick);
@@ -129,6 +137,8 @@ internal sealed class Launcher(LauncherOptions options, Action<string> line, Act
 
     private void Refill()
     {
+        // With nobody left there is nothing to wait for.
+        if (workers.Count == 0) for (var i = 0; i < empty.Count; i++) empty[i] = (empty[i].Number, 0);
         foreach (var place in empty.Where(place => place.At <= clock.ElapsedMilliseconds).ToList())
         {
             empty.Remove(place);
@@ -137,32 +147,34 @@ internal sealed class Launcher(LauncherOptions options, Action<string> line, Act
         }
     }
 
+    /// <summary>Puts a new manager in the place of one that died; it takes over what is in the node's memory.</summary>
+    private void Revive()
+    {
+        foreach (var node in options.Nodes.Where(node => !node.IsAlive && !faults.Down.Contains(node)))
+        {
+            say($"the snapshot manager of {node.Node} died; another takes over its memory");
+            node.Start();
+        }
+    }
+
     private void Start(int number)
     {
+        if (options.NodeOf(number) is { } home && faults.Down.Remove(home)) home.Start();
         var variables = new Dictionary<string, string>(options.Variables, StringComparer.Ordinal)
         {
             ["RANK"] = $"{number}", ["LOCAL_RANK"] = $"{number}", ["WORLD_SIZE"] = $"{options.Workers}", ["LOCAL_WORLD_SIZE"] = $"{options.Workers}",
+            [WorkerGroup.NodeVariable] = options.NodeOf(number)?.Node ?? "",
         };
         workers.Add(WorkerProcess.Start(number, options.Arguments, variables, line, text => say($"[{number}] {text}")));
     }
 
-    /// <summary>Makes a fault; false while there are not enough workers for one to be left.</summary>
+    /// <summary>Makes a fault; false while not all workers are there to suffer it.</summary>
     private bool Inflict(ChaosFault wanted)
     {
-        var free = workers.Where(worker => !hanging.Any(pair => pair.Worker == worker)).ToList();
-        if (free.Count <= wanted.Workers || empty.Count > 0 || training < free.Count) return false;
-        var first = (int)(wanted.Draw * free.Count);
-        var victims = Enumerable.Range(0, wanted.Workers).Select(i => free[(first + i) % free.Count]).ToList();
-        foreach (var victim in victims)
-        {
-            if (wanted.Kind == ChaosKind.Kill) victim.KillNow();
-            else
-            {
-                victim.Hang();
-                hanging.Add((victim, clock.ElapsedMilliseconds + (long)wanted.For.TotalMilliseconds));
-            }
-        }
-        fault(wanted, victims);
+        if (empty.Count > 0 || training < workers.Count || faults.Make(wanted, workers) is not { } made) return false;
+        // After the loss of all, the next fault waits for a step.
+        if (wanted.Kind is ChaosKind.All or ChaosKind.Outage) training = 0;
+        fault(wanted, made);
         return true;
     }
 }

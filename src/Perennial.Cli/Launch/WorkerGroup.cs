@@ -17,14 +17,21 @@ internal sealed class WorkerGroup : IDisposable
     /// <summary>Tells runs that share a store apart.</summary>
     public const string RunVariable = "PERENNIAL_RUN_ID";
 
-    /// <summary>The snapshot manager of this machine; set by <c>perennial launch</c>, with <see cref="SnapshotRunVariable"/>.</summary>
+    /// <summary>The snapshot managers, as <c>node=address</c> with spaces between; set by <c>perennial launch</c>, with <see cref="SnapshotRunVariable"/>.</summary>
     public const string SnapshotVariable = "PERENNIAL_SNAPSHOT";
+
+    /// <summary>How nodes protect each other's snapshots.</summary>
+    public const string ParityVariable = "PERENNIAL_SNAPSHOT_PARITY";
+
+    /// <summary>The node that this worker is on, where several share a machine.</summary>
+    public const string NodeVariable = "PERENNIAL_NODE";
 
     /// <summary>The id of the run's memory.</summary>
     public const string SnapshotRunVariable = "PERENNIAL_SNAPSHOT_RUN";
 
     private readonly EmbeddedStore? embedded;
     private readonly RedisStore store;
+    private readonly WorkerSignals signals = new();
 
     private WorkerGroup(RankEnvironment place, StoreAddress address, EmbeddedStore? embedded, string run)
     {
@@ -34,16 +41,27 @@ internal sealed class WorkerGroup : IDisposable
         store = RedisStore.Connect(address, TimeSpan.FromMinutes(2));
         Settings = new ParallelSettings
         {
-            Store = store, Groups = new GlooFactory(store), Run = run, Rank = place.Rank, WorldSize = place.WorldSize,
+            Store = store, Groups = new GlooFactory(store), Run = run, Rank = place.Rank, WorldSize = place.WorldSize, Interruption = signals.Interruption,
             Address = PeerAddress.Of(address, Environment.GetEnvironmentVariable(PeerAddress.Variable)),
         };
+        if (Environment.GetEnvironmentVariable(NodeVariable) is { Length: > 0 } node) Settings = Settings with { Node = node };
     }
 
     public ParallelSettings Settings { get; }
 
     /// <summary>Where the state outlives this process, if somewhere.</summary>
-    public static MemorySettings? Memory => Environment.GetEnvironmentVariable(SnapshotVariable) is { Length: > 0 } endpoint && Guid.TryParse(Environment.GetEnvironmentVariable(SnapshotRunVariable), out var run)
-        ? new MemorySettings(run, SnapshotEndpoint.Parse(endpoint)) : null;
+    public static MemorySettings? Memory
+    {
+        get
+        {
+            if (Environment.GetEnvironmentVariable(SnapshotVariable) is not { Length: > 0 } text || !Guid.TryParse(Environment.GetEnvironmentVariable(SnapshotRunVariable), out var run)) return null;
+            return new MemorySettings
+            {
+                RunId = run, Parity = ParityChoice.Parse(Environment.GetEnvironmentVariable(ParityVariable) ?? "none") ?? ParityChoice.None,
+                Managers = text.Split(' ').Select(pair => pair.Split('=', 2)).ToDictionary(pair => pair[0], pair => SnapshotEndpoint.Parse(pair[1]), StringComparer.Ordinal),
+            };
+        }
+    }
 
     /// <summary>Joins where the variables say so; null for a process alone.</summary>
     /// <exception cref="PerennialException">Exit 2: a variable is missing or wrong. Exit 4: the engine is not there.</exception>
@@ -60,6 +78,7 @@ internal sealed class WorkerGroup : IDisposable
 
     public void Dispose()
     {
+        signals.Dispose();
         store.Dispose();
         embedded?.Dispose();
     }

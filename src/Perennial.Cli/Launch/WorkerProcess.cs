@@ -7,8 +7,9 @@ namespace Perennial.Cli.Launch;
 /// <summary>One worker that the launcher started.</summary>
 internal sealed partial class WorkerProcess : IDisposable
 {
-    private const int Terminate = 15, Kill = 9, Stop = 19, Continue = 18;
+    private const int Terminate = 15, Kill = 9, Stop = 19, Continue = 18, User1 = 10, FileSizeLimit = 1;
     private readonly Process process;
+    private readonly long started = Stopwatch.GetTimestamp();
 
     private WorkerProcess(int number, Process process) => (Number, this.process) = (number, process);
 
@@ -55,6 +56,21 @@ internal sealed partial class WorkerProcess : IDisposable
 
     public void GoOn() => Signal(Continue);
 
+    /// <summary>Has it drop its connections to its peers (<see cref="WorkerSignals"/>).</summary>
+    public void DropConnections() => Signal(User1);
+
+    /// <summary>How long it has been there.</summary>
+    public TimeSpan Age => Stopwatch.GetElapsedTime(started);
+
+    /// <summary>Makes every write beyond so many bytes of a file fail, as a full disk does; null lets it write again.</summary>
+    public void LimitFiles(ulong? bytes)
+    {
+        if (!OperatingSystem.IsLinux()) throw new PlatformNotSupportedException("file limits of another process are known on Linux only");
+        if (process.HasExited) return;
+        var limit = new Limit(bytes ?? ulong.MaxValue, ulong.MaxValue);
+        _ = LimitProcess(process.Id, FileSizeLimit, limit, 0);
+    }
+
     /// <summary>Waits until it is gone and its last lines were passed on.</summary>
     public void Wait() => process.WaitForExit();
 
@@ -80,6 +96,11 @@ internal sealed partial class WorkerProcess : IDisposable
         if (OperatingSystem.IsWindows()) throw new PlatformNotSupportedException("signals are not known on Windows");
         if (!process.HasExited) _ = SendSignal(process.Id, signal);
     }
+
+    private readonly record struct Limit(ulong Soft, ulong Hard);
+
+    [LibraryImport("libc", EntryPoint = "prlimit")]
+    private static partial int LimitProcess(int process, int resource, in Limit limit, nint old);
 
     [LibraryImport("libc", EntryPoint = "kill")]
     private static partial int SendSignal(int process, int signal);

@@ -8,37 +8,51 @@ namespace Perennial.Evaluation.Events;
 /// <c>metrics.jsonl</c> of the run folder: every event, one line each, handed to the system at once and made durable with every
 /// checkpoint. On resume, lines beyond the resumed step are dropped atomically first, so that no step stands there twice.
 /// </summary>
-/// <param name="warn">Told, once, when the file cannot be written; training goes on.</param>
+/// <param name="warn">Told when the file cannot be written and when it can again; training goes on, and what was not written is kept.</param>
 public sealed class MetricsFile(Action<string>? warn = null) : IRunObserver, IDisposable
 {
     /// <summary>The file's name in a run folder.</summary>
     public const string Name = "metrics.jsonl";
 
+    private const int MostKept = 1_000_000;
     private readonly RunEventWriter writer = new();
-    private readonly List<RunEvent> early = [];
+    private readonly List<RunEvent> waiting = [];
+    private string? path;
     private FileStream? file;
     private bool failed;
 
     /// <inheritdoc/>
     public void Observe(RunEvent happened)
     {
-        if (failed) return;
+        if (waiting.Count == MostKept) waiting.RemoveAt(0);
+        waiting.Add(happened);
+        var written = 0;
         try
         {
-            if (happened is RunStarted started) Open(started);
-            else if (file is null) { early.Add(happened); return; } // notices before the start, such as a skipped checkpoint
-            Append(happened);
-            if (happened is RunStarted)
+            if (path is null)
             {
-                early.ForEach(Append);
-                early.Clear();
+                // Notices before the start, such as a skipped checkpoint, stand behind it.
+                var start = waiting.FindIndex(one => one is RunStarted);
+                if (start < 0) return;
+                var started = waiting[start];
+                waiting.RemoveAt(start);
+                waiting.Insert(0, started);
             }
-            file!.Flush(flushToDisk: happened is CheckpointWritten or RunFinished);
+            for (; written < waiting.Count; written++) Append(waiting[written]);
+            if (happened is CheckpointWritten or RunFinished) file!.Flush(flushToDisk: true);
+            if (failed) warn?.Invoke($"{Name} is written again");
+            failed = false;
         }
         catch (Exception thrown) when (thrown is IOException or UnauthorizedAccessException)
         {
+            if (!failed) warn?.Invoke($"{Name} cannot be written at present: {thrown.Message}");
             failed = true;
-            warn?.Invoke($"{Name} is no longer written: {thrown.Message}");
+            file?.Dispose();
+            file = null;
+        }
+        finally
+        {
+            waiting.RemoveRange(0, written);
         }
     }
 
@@ -103,20 +117,33 @@ public sealed class MetricsFile(Action<string>? warn = null) : IRunObserver, IDi
 
     private static bool EndsWithLine(string path)
     {
-        using var stream = File.OpenRead(path);
+        using var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
         if (stream.Length == 0) return true;
         stream.Seek(-1, SeekOrigin.End);
         return stream.ReadByte() == '\n';
     }
 
-    private void Open(RunStarted started)
+    private void Append(RunEvent happened)
     {
-        file?.Dispose();
-        Directory.CreateDirectory(started.RunFolder);
-        var path = Path.Combine(started.RunFolder, Name);
-        Truncate(path, started.StartStep);
-        file = new FileStream(path, FileMode.Append, FileAccess.Write, FileShare.ReadWrite | FileShare.Delete, 1 << 14);
+        if (happened is RunStarted started) Begin(started);
+        if (file is null)
+        {
+            // No buffer: what was written is with the system at once, and a failed write leaves nothing behind in this process.
+            var torn = File.Exists(path) && !EndsWithLine(path);
+            file = new FileStream(path!, FileMode.Append, FileAccess.Write, FileShare.ReadWrite | FileShare.Delete, 0);
+            // A line that a failed write tore is left out by readers; another leader's lines are never cut.
+            if (torn) file.Write("\n"u8);
+        }
+        file.Write(Encoding.UTF8.GetBytes(writer.Line(happened) + "\n"));
     }
 
-    private void Append(RunEvent happened) => file!.Write(Encoding.UTF8.GetBytes(writer.Line(happened) + "\n"));
+    private void Begin(RunStarted started)
+    {
+        file?.Dispose();
+        file = null;
+        Directory.CreateDirectory(started.RunFolder);
+        var begun = Path.Combine(started.RunFolder, Name);
+        Truncate(begun, started.StartStep);
+        path = begun;
+    }
 }

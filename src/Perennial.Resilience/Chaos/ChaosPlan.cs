@@ -3,40 +3,68 @@ using Perennial.Core;
 
 namespace Perennial.Resilience.Chaos;
 
-/// <summary>What is done to a worker.</summary>
+/// <summary>What is done to a run.</summary>
 public enum ChaosKind
 {
-    /// <summary>Killed at once (SIGKILL).</summary>
+    /// <summary>A worker is killed at once (SIGKILL).</summary>
     Kill,
 
-    /// <summary>Stopped for a while (SIGSTOP, later SIGCONT): a hang.</summary>
-    Hang,
+    /// <summary>A worker is stopped for a while (SIGSTOP, later SIGCONT): a hang.</summary>
+    Stop,
+
+    /// <summary>All workers are killed at once.</summary>
+    All,
+
+    /// <summary>A whole node is lost: its workers, its snapshot manager, and what was in its memory.</summary>
+    Node,
+
+    /// <summary>All workers are killed at once, and some nodes lose manager and memory too: what is left is in the other nodes' memory.</summary>
+    Outage,
+
+    /// <summary>A snapshot manager is killed; its memory stays.</summary>
+    Manager,
+
+    /// <summary>A worker gets a quarter of the time for a while.</summary>
+    Slow,
+
+    /// <summary>A worker's connections to its peers are dropped; everyone lives.</summary>
+    Drop,
+
+    /// <summary>Workers cannot write files for a while, as on a full disk.</summary>
+    Full,
+
+    /// <summary>A bit flips in a snapshot or in a checkpoint on disk.</summary>
+    Flip,
 }
 
 /// <summary>One fault.</summary>
 /// <param name="After">Time since the fault before, or since all workers took their first step.</param>
 /// <param name="Kind">What is done.</param>
-/// <param name="Workers">How many workers it is done to, at the same moment.</param>
-/// <param name="Draw">Decides which: uniform on 0 … 1, to be scaled to the workers that are there.</param>
-/// <param name="For">How long a hang lasts.</param>
-public sealed record ChaosFault(TimeSpan After, ChaosKind Kind, int Workers, double Draw, TimeSpan For);
+/// <param name="Count">To how many workers or nodes it is done, at the same moment.</param>
+/// <param name="Draw">Decides which: uniform on 0 … 1, to be scaled to what is there.</param>
+/// <param name="For">How long a hang, a slow rank or a full disk lasts.</param>
+public sealed record ChaosFault(TimeSpan After, ChaosKind Kind, int Count, double Draw, TimeSpan For);
 
 /// <summary>
-/// Faults by seed and rate: <c>kill=15s</c>, <c>hang=20s</c>, with <c>pair=3</c> (every third fault hits two workers at once), <c>for=2s</c> (how long a
-/// hang lasts), <c>seed=1</c> and <c>most=10</c> (faults in all), separated by commas. The time between faults is uniform on 0.7 to 1.3 times the stated one.
+/// Faults by seed and rate, separated by commas: <c>kill=15s</c>, <c>stop=20s</c> (or <c>hang</c>), <c>all</c>, <c>node</c>, <c>outage</c>, <c>manager</c>, <c>slow</c>,
+/// <c>drop</c>, <c>full</c>, <c>flip</c>, each with the mean time between faults of its kind, or <c>any=2s</c> for all kinds together; with <c>pair=3</c> (every
+/// third fault hits two workers), <c>nodes=2</c> (how many nodes are lost at once), <c>for=2s</c> (how long what passes lasts), <c>seed=1</c> and
+/// <c>most=10</c> (faults in all). The time between faults is uniform on 0.7 to 1.3 times the stated one.
 /// </summary>
 public sealed record ChaosPlan
 {
-    /// <summary>Mean time between kills; null for none.</summary>
-    public TimeSpan? Kill { get; init; }
+    private static readonly ChaosKind[] Kinds = Enum.GetValues<ChaosKind>();
 
-    /// <summary>Mean time between hangs; null for none.</summary>
-    public TimeSpan? Hang { get; init; }
+    /// <summary>Mean time between faults of each kind.</summary>
+    public IReadOnlyDictionary<ChaosKind, TimeSpan> Every { get; init; } = new Dictionary<ChaosKind, TimeSpan>();
 
     /// <summary>Every so many faults, one hits two workers; 0 for never.</summary>
     public int Pair { get; init; }
 
-    /// <summary>How long a hang lasts.</summary>
+    /// <summary>Nodes that are lost at once.</summary>
+    public int Nodes { get; init; } = 1;
+
+    /// <summary>How long a hang, a slow rank or a full disk lasts.</summary>
     public TimeSpan For { get; init; } = TimeSpan.FromSeconds(2);
 
     /// <summary>Key of every draw.</summary>
@@ -50,45 +78,52 @@ public sealed record ChaosPlan
     public static ChaosPlan Parse(string text)
     {
         ArgumentNullException.ThrowIfNull(text);
-        var plan = new ChaosPlan();
+        var (plan, every) = (new ChaosPlan(), new Dictionary<ChaosKind, TimeSpan>());
         foreach (var part in text.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries))
         {
             var (key, value) = part.Split('=', 2) is [var left, var right] ? (left, right) : (part, "");
-            plan = key switch
+            if (KindOf(key) is { } kind) every[kind] = Time(part, value);
+            // All kinds together: each as many times rarer.
+            else if (key == "any") foreach (var each in Kinds) every[each] = Time(part, value) * Kinds.Length;
+            else plan = key switch
             {
-                "kill" => plan with { Kill = Time(part, value) },
-                "hang" => plan with { Hang = Time(part, value) },
                 "for" => plan with { For = Time(part, value) },
                 "pair" => plan with { Pair = (int)Number(part, value, 1_000_000) },
+                "nodes" => plan with { Nodes = (int)Math.Max(1, Number(part, value, 1024)) },
                 "most" => plan with { Most = (int)Number(part, value, int.MaxValue) },
                 "seed" => plan with { Seed = (ulong)Number(part, value, long.MaxValue) },
-                _ => throw PerennialException.Usage($"--chaos {part}: unknown; write for example kill=15s,pair=3,seed=1 (also: hang=20s, for=2s, most=10)"),
+                _ => throw PerennialException.Usage($"--chaos {part}: unknown; write for example kill=15s,pair=3,seed=1 (kinds: {string.Join(", ", Kinds.Select(Word))}, any; also: for=2s, nodes=2, most=10)"),
             };
         }
-        if (plan.Kill is null && plan.Hang is null) throw PerennialException.Usage($"--chaos {text}: names no fault; write for example kill=15s");
-        return plan;
+        if (every.Count == 0) throw PerennialException.Usage($"--chaos {text}: names no fault; write for example kill=15s");
+        return plan with { Every = every };
     }
+
+    /// <summary>A kind as it is written.</summary>
+    public static string Word(ChaosKind kind) => kind.ToString().ToLowerInvariant();
 
     /// <summary>The faults, in order; a pure function of the plan.</summary>
     public IEnumerable<ChaosFault> Faults()
     {
-        // Two independent sequences, merged by time.
+        // Independent sequences, merged by time.
         var now = TimeSpan.Zero;
-        var next = new Dictionary<ChaosKind, (TimeSpan At, ulong Number)>();
-        if (Kill is { } kill) next[ChaosKind.Kill] = (kill * Jitter(ChaosKind.Kill, 0), 0);
-        if (Hang is { } hang) next[ChaosKind.Hang] = (hang * Jitter(ChaosKind.Hang, 0), 0);
+        var next = Every.ToDictionary(pair => pair.Key, pair => (At: pair.Value * Jitter(pair.Key, 0) * First(pair.Key), Index: 0UL));
         for (var number = 1; number <= Most; number++)
         {
-            var (kind, (at, index)) = next.MinBy(pair => pair.Value.At);
-            var mean = kind == ChaosKind.Kill ? Kill!.Value : Hang!.Value;
-            next[kind] = (at + mean * Jitter(kind, index + 1), index + 1);
-            yield return new ChaosFault(at - now, kind, Pair > 0 && number % Pair == 0 ? 2 : 1, Philox.Uniform(Seed, RandomPurpose.Chaos, (ulong)kind, 2 * index + 1), For);
+            var (kind, (at, index)) = next.OrderBy(pair => pair.Value.At).ThenBy(pair => pair.Key).First();
+            next[kind] = (at + Every[kind] * Jitter(kind, index + 1), index + 1);
+            yield return new ChaosFault(at - now, kind, kind is ChaosKind.Node or ChaosKind.Outage ? Nodes : Pair > 0 && number % Pair == 0 ? 2 : 1, Philox.Uniform(Seed, RandomPurpose.Chaos, (ulong)kind, 2 * index + 1), For);
             now = at;
             if (number == int.MaxValue) yield break;
         }
     }
 
     private double Jitter(ChaosKind kind, ulong index) => 0.7 + 0.6 * Philox.Uniform(Seed, RandomPurpose.Chaos, (ulong)kind, 2 * index);
+
+    // Many kinds of one rate do not all wait for their whole time before the first fault: their phases are spread.
+    private double First(ChaosKind kind) => Every.Count <= 2 ? 1 : Philox.Uniform(Seed, RandomPurpose.Chaos, (ulong)kind, 1UL << 40);
+
+    private static ChaosKind? KindOf(string key) => key == "hang" ? ChaosKind.Stop : Enum.GetValues<ChaosKind>().Where(kind => Word(kind) == key).Select(kind => (ChaosKind?)kind).FirstOrDefault();
 
     private static TimeSpan Time(string part, string value)
     {

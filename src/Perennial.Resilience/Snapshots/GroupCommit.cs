@@ -44,16 +44,21 @@ public sealed class GroupCommit(Guid runId, ulong epoch, IReadOnlyList<ShardingG
     /// Commits a step as soon as every rank is prepared. A rank that gave it up, or is still not prepared after <paramref name="patience"/>, makes
     /// all give it up; but first it must agree not to become prepared any more, so that two coordinators never decide differently.
     /// </summary>
-    public CommitResult Commit(long step, TimeSpan patience, CancellationToken cancellation = default)
+    /// <param name="step">The step.</param>
+    /// <param name="patience">How long ranks may take to be prepared.</param>
+    /// <param name="silence">How long a manager may not answer; null for <paramref name="patience"/>.</param>
+    /// <param name="cancellation">Ends the wait.</param>
+    public CommitResult Commit(long step, TimeSpan patience, TimeSpan? silence = null, CancellationToken cancellation = default)
     {
-        var start = Stopwatch.GetTimestamp();
+        var (start, complete) = (Stopwatch.GetTimestamp(), Stopwatch.GetTimestamp());
         while (true)
         {
             cancellation.ThrowIfCancellationRequested();
             var found = Gather();
-            if (found.Any(rank => rank.StateOf(SlotKind.Data, step) == SlotState.Committed) || (found.Count == ranks.Length && found.All(rank => rank.Has(step)))) return SendCommit(step);
+            if (found.Any(rank => rank.StateOf(SlotKind.Data, step) == SlotState.Committed) || (found.Count == ranks.Length && found.All(rank => rank.Has(step)))) return SendCommit(step, found);
+            if (found.Count == ranks.Length) complete = Stopwatch.GetTimestamp();
             var failed = found.FirstOrDefault(rank => rank.LastAborted >= step && !rank.Has(step));
-            if (failed is null && Stopwatch.GetElapsedTime(start) > patience)
+            if (failed is null && (Stopwatch.GetElapsedTime(complete) > (silence ?? patience) || Stopwatch.GetElapsedTime(start) > patience))
             {
                 var silent = ranks.Except(found.Select(rank => rank.Rank)).ToList();
                 if (silent.Count > 0) return new(CommitOutcome.Unreachable, $"no manager answers for rank {string.Join(", ", silent)}");
@@ -69,10 +74,16 @@ public sealed class GroupCommit(Guid runId, ulong epoch, IReadOnlyList<ShardingG
         }
     }
 
+    /// <summary>Whether every rank's manager answers and knows it.</summary>
+    public bool AllAnswer() => Gather().Count == ranks.Length;
+
     /// <summary>
     /// After a fault: lets ranks that are still writing finish, for as long as <paramref name="patience"/>, then chooses the step to restore.
     /// </summary>
-    public RestoreChoice Choose(TimeSpan patience, CancellationToken cancellation = default)
+    /// <param name="patience">How long others may still write.</param>
+    /// <param name="atMost">Later steps are not looked at: they are of a future that will be another.</param>
+    /// <param name="cancellation">Ends the wait.</param>
+    public RestoreChoice Choose(TimeSpan patience, long atMost = long.MaxValue, CancellationToken cancellation = default)
     {
         var start = Stopwatch.GetTimestamp();
         while (true)
@@ -80,7 +91,7 @@ public sealed class GroupCommit(Guid runId, ulong epoch, IReadOnlyList<ShardingG
             cancellation.ThrowIfCancellationRequested();
             var found = Gather();
             var busy = found.Any(rank => rank.Slots.Any(slot => slot is { Kind: SlotKind.Data, State: SlotState.Writing } && (slot.Landed || rank.TrainerAlive)));
-            if (!busy || Stopwatch.GetElapsedTime(start) > patience) return RestoreChoice.Of(groups, found);
+            if (!busy || Stopwatch.GetElapsedTime(start) > patience) return RestoreChoice.Of(groups, found, atMost);
             cancellation.WaitHandle.WaitOne(Pause);
         }
     }
@@ -94,9 +105,10 @@ public sealed class GroupCommit(Guid runId, ulong epoch, IReadOnlyList<ShardingG
     {
         ArgumentNullException.ThrowIfNull(choice);
         var problems = new List<string>();
-        foreach (var rank in Gather())
+        var found = Gather();
+        foreach (var rank in found)
         {
-            if (choice.Step is { } step && rank.Has(step)) Add(Ask(rank.Rank, client => client.Commit(rank.Rank, epoch, step)));
+            if (choice.Step is { } step && rank.Has(step)) Add(Ask(rank.Rank, client => client.Commit(rank.Rank, epoch, step, ProofsFor(rank.Rank, step, found))));
             foreach (var later in rank.Slots.Where(slot => slot.State != SlotState.Empty && slot.Step > (choice.Step ?? -1)).Select(slot => slot.Step).Distinct())
                 Add(Ask(rank.Rank, client => client.Abort(rank.Rank, epoch, later, onlyUnprepared: false)));
         }
@@ -121,7 +133,7 @@ public sealed class GroupCommit(Guid runId, ulong epoch, IReadOnlyList<ShardingG
         {
             cancellation.ThrowIfCancellationRequested();
             var found = Gather();
-            if (found.Count == ranks.Length && found.All(rank => rank.Has(step))) return SendCommit(step);
+            if (found.Count == ranks.Length && found.All(rank => rank.Has(step))) return SendCommit(step, found);
             if (Stopwatch.GetElapsedTime(start) > patience)
                 return new(CommitOutcome.Unreachable, $"rank {string.Join(", ", ranks.Except(found.Where(rank => rank.Has(step)).Select(rank => rank.Rank)))} is not protected at step {step}");
             cancellation.WaitHandle.WaitOne(Pause);
@@ -135,10 +147,17 @@ public sealed class GroupCommit(Guid runId, ulong epoch, IReadOnlyList<ShardingG
         clients.Clear();
     }
 
-    private CommitResult SendCommit(long step)
+    private CommitResult SendCommit(long step, IReadOnlyList<RankInventory> found)
     {
-        var missed = ranks.Select(rank => Ask(rank, client => client.Commit(rank, epoch, step))).OfType<string>().ToList();
+        var missed = ranks.Select(rank => Ask(rank, client => client.Commit(rank, epoch, step, ProofsFor(rank, step, found)))).OfType<string>().ToList();
         return new(CommitOutcome.Committed, string.Join("; ", missed));
+    }
+
+    /// <summary>What the members of a rank's group have at a step, as far as anyone has told.</summary>
+    private IReadOnlyList<SlotProof> ProofsFor(int rank, long step, IReadOnlyList<RankInventory> found)
+    {
+        var group = groups.First(group => group.Ranks.Contains(rank));
+        return [.. found.Where(inventory => group.Ranks.Contains(inventory.Rank)).SelectMany(inventory => inventory.ProofsOf(step)).DistinctBy(proof => proof.Member)];
     }
 
     /// <summary>Null when the request was served, else why not.</summary>

@@ -10,7 +10,7 @@ internal readonly unsafe struct RankHeader(byte* start)
 {
     public const int Size = 4096;
     public const ulong MagicValue = 0x50414E534C4E5250; // "PRNLSNAP"
-    public const uint CurrentVersion = 1;
+    public const uint CurrentVersion = 2;
 
     public ulong Magic { get => Get<ulong>(0); set => Set(0, value); }
 

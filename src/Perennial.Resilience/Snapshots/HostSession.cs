@@ -5,7 +5,7 @@ namespace Perennial.Resilience.Snapshots;
 /// <summary>One connection to a manager: reads requests, answers each, until the other side is gone.</summary>
 internal sealed class HostSession(SnapshotHost host, Connection connection)
 {
-    private const int ProtocolVersion = 1;
+    private const int ProtocolVersion = 2;
     private bool opened;
 
     public void Run()
@@ -73,7 +73,7 @@ internal sealed class HostSession(SnapshotHost host, Connection connection)
                 break;
             case MessageKind.Commit:
                 var commit = StepMessage.Read(ref reader);
-                host.Store(commit.Rank).Commit(commit);
+                host.Store(commit.Rank).Commit(commit, SlotProof.Read(ref reader));
                 break;
             case MessageKind.Abort:
                 var abort = StepMessage.Read(ref reader);

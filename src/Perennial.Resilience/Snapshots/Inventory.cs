@@ -6,7 +6,9 @@ namespace Perennial.Resilience.Snapshots;
 /// <param name="State">Its state; <see cref="SlotState.Empty"/> also where its header does not hold against its hash.</param>
 /// <param name="Step">The step; −1 if none.</param>
 /// <param name="Landed">All of the step's data is there, parity may still be missing.</param>
-public sealed record SlotReport(SlotKind Kind, int Slot, SlotState State, long Step, bool Landed);
+/// <param name="Own">The slot's own seal, by the member's place in its group; null where it is not complete data.</param>
+/// <param name="Proofs">The seals of the group's data at the step, where a commit told them.</param>
+public sealed record SlotReport(SlotKind Kind, int Slot, SlotState State, long Step, bool Landed, SlotProof? Own, IReadOnlyList<SlotProof> Proofs);
 
 /// <summary>One rank's memory as its manager sees it.</summary>
 /// <param name="Identity">What the memory is for.</param>
@@ -26,11 +28,20 @@ public sealed record RankInventory(SlotIdentity Identity, ulong Epoch, bool Trai
     /// <summary>Whether the rank can give a step's data.</summary>
     public bool Has(long step) => StateOf(SlotKind.Data, step) >= SlotState.Prepared;
 
+    /// <summary>What is known of the group's data at a step: told at its commit, and the rank's own.</summary>
+    public IReadOnlyList<SlotProof> ProofsOf(long step) =>
+        [.. Slots.Where(slot => slot.Kind == SlotKind.Data && slot.Step == step && slot.State >= SlotState.Prepared).SelectMany(slot => slot.Own is null ? slot.Proofs : slot.Proofs.Append(slot.Own)).DistinctBy(proof => proof.Member)];
+
     internal void Write(WireWriter writer)
     {
         writer.Int(Identity.Rank).ULong(Identity.LayoutHash).Long(Identity.Bytes).Int(Identity.GroupSize).Int(Identity.GroupIndex).Int(Identity.Losses);
         writer.ULong(Epoch).Byte(TrainerAlive ? (byte)1 : (byte)0).Long(LastAborted).Text(Problem).Int(Slots.Count);
-        foreach (var slot in Slots) writer.Byte((byte)slot.Kind).Byte((byte)slot.Slot).Byte((byte)slot.State).Long(slot.Step).Byte(slot.Landed ? (byte)1 : (byte)0);
+        foreach (var slot in Slots)
+        {
+            writer.Byte((byte)slot.Kind).Byte((byte)slot.Slot).Byte((byte)slot.State).Long(slot.Step).Byte(slot.Landed ? (byte)1 : (byte)0);
+            SlotProof.Write(writer, slot.Own is null ? [] : [slot.Own]);
+            SlotProof.Write(writer, slot.Proofs);
+        }
     }
 
     internal static RankInventory Read(Guid runId, ref WireReader reader)
@@ -39,7 +50,7 @@ public sealed record RankInventory(SlotIdentity Identity, ulong Epoch, bool Trai
         var (epoch, alive, aborted, problem) = (reader.ULong(), reader.Byte() != 0, reader.Long(), reader.Text());
         var slots = new SlotReport[reader.Int()];
         for (var slot = 0; slot < slots.Length; slot++)
-            slots[slot] = new((SlotKind)reader.Byte(), reader.Byte(), (SlotState)reader.Byte(), reader.Long(), reader.Byte() != 0);
+            slots[slot] = new((SlotKind)reader.Byte(), reader.Byte(), (SlotState)reader.Byte(), reader.Long(), reader.Byte() != 0, SlotProof.Read(ref reader).FirstOrDefault(), SlotProof.Read(ref reader));
         return new(identity, epoch, alive, aborted, problem, slots);
     }
 }

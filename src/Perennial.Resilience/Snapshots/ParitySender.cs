@@ -6,9 +6,9 @@ namespace Perennial.Resilience.Snapshots;
 /// Sends a rank's data chunks of one step to the holders of their parity, in the background. Unreachable peers are tried again until the
 /// step is given up: then the rank's data is no longer there to be sent.
 /// </summary>
-internal sealed unsafe class ParitySender(RankStore store, ulong epoch, long step, Guid runId, RankStoreOptions options, CancellationToken cancellation)
+internal sealed unsafe class ParitySender(RankStore store, ulong epoch, long step, PeerConnections connections, RankStoreOptions options, CancellationToken cancellation)
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5), FirstPause = TimeSpan.FromMilliseconds(2), LongestPause = TimeSpan.FromMilliseconds(100);
+    private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(2), LongestPause = TimeSpan.FromMilliseconds(100);
     private readonly Dictionary<SnapshotEndpoint, SnapshotClient> peers = [];
     private readonly byte[] piece = new byte[options.PieceBytes];
 
@@ -31,7 +31,7 @@ internal sealed unsafe class ParitySender(RankStore store, ulong epoch, long ste
         }
         finally
         {
-            foreach (var peer in peers.Values) peer.Dispose();
+            foreach (var (endpoint, peer) in peers) connections.Give(endpoint, peer);
         }
     }
 
@@ -59,7 +59,7 @@ internal sealed unsafe class ParitySender(RankStore store, ulong epoch, long ste
         var endpoint = group.Managers[member];
         try
         {
-            if (!peers.TryGetValue(endpoint, out var peer)) peers[endpoint] = peer = SnapshotClient.Connect(endpoint, runId, Patience);
+            if (!peers.TryGetValue(endpoint, out var peer)) peers[endpoint] = peer = connections.Take(endpoint);
             peer.Share(share, part);
             return Outcome.Done;
         }

@@ -167,7 +167,9 @@ internal sealed unsafe partial class RankStore : IDisposable
         }
     }
 
-    public void Commit(StepMessage message)
+    /// <param name="message">Rank, epoch, step.</param>
+    /// <param name="proofs">What the group's members have at the step, as far as the coordinator knows.</param>
+    public void Commit(StepMessage message, IReadOnlyList<SlotProof> proofs)
     {
         lock (gate)
         {
@@ -176,6 +178,8 @@ internal sealed unsafe partial class RankStore : IDisposable
             if (slot < 0) throw new SnapshotRefusedException(RefusalReason.NotFound, $"rank {Rank} is not prepared for step {message.Step}");
             var (data, parity) = (Memory.Slot(SlotKind.Data, slot), Memory.Slot(SlotKind.Parity, slot));
             if (Memory.Identity.Losses > 0 && parity.State == SlotState.Prepared && parity.Step == message.Step) parity.State = SlotState.Committed;
+            // A later coordinator that knows less takes nothing away.
+            if (proofs.Count > Memory.Proofs(slot).Count) Memory.Keep(slot, proofs);
             data.State = SlotState.Committed;
         }
     }
@@ -215,7 +219,9 @@ internal sealed unsafe partial class RankStore : IDisposable
                 {
                     var header = Memory.Slot(kind, slot);
                     var state = header.IsComplete && !Memory.SealHolds(kind, slot) ? SlotState.Empty : header.State;
-                    slots.Add(new(kind, slot, state, state == SlotState.Empty ? -1 : header.Step, kind == SlotKind.Data && landed[slot]));
+                    var whole = kind == SlotKind.Data && state >= SlotState.Prepared;
+                    slots.Add(new(kind, slot, state, state == SlotState.Empty ? -1 : header.Step, kind == SlotKind.Data && landed[slot],
+                        whole ? new(Memory.Identity.GroupIndex, header.BucketSize, header.Hash) : null, whole ? Memory.Proofs(slot) : []));
                 }
             return new(Memory.Identity, Memory.Header.Epoch, owner is not null, aborted, problem, slots);
         }

@@ -42,14 +42,15 @@ public sealed record RestoreChoice(long? Step, IReadOnlyDictionary<int, RestoreS
     /// </summary>
     /// <param name="groups">All groups of the run.</param>
     /// <param name="inventories">What the managers that answered hold.</param>
-    public static RestoreChoice Of(IReadOnlyList<ShardingGroup> groups, IReadOnlyCollection<RankInventory> inventories)
+    /// <param name="atMost">Later steps are not looked at.</param>
+    public static RestoreChoice Of(IReadOnlyList<ShardingGroup> groups, IReadOnlyCollection<RankInventory> inventories, long atMost = long.MaxValue)
     {
         ArgumentNullException.ThrowIfNull(groups);
         ArgumentNullException.ThrowIfNull(inventories);
         var byRank = inventories.GroupBy(inventory => inventory.Rank).ToDictionary(same => same.Key, same => same.OrderByDescending(inventory => inventory.Epoch).First());
         var reasons = new List<string>();
         var steps = inventories.SelectMany(inventory => inventory.Slots).Where(slot => slot.Kind == SlotKind.Data && slot.State >= SlotState.Prepared).Select(slot => slot.Step);
-        foreach (var step in steps.Distinct().OrderDescending())
+        foreach (var step in steps.Distinct().Where(step => step <= atMost).OrderDescending())
         {
             var sources = new Dictionary<int, RestoreSource>();
             var problem = groups.Select(group => Problem(group, step, byRank, sources)).FirstOrDefault(problem => problem is not null);

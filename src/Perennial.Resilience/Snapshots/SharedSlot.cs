@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.IO.Hashing;
-using System.Runtime.InteropServices;
 
 namespace Perennial.Resilience.Snapshots;
 
@@ -35,7 +34,7 @@ internal sealed unsafe class SharedSlot : IDisposable
         {
             for (var j = 0; j < 4; j++)
                 if (Capacity(identity, j) > 0) slots.Add(MappedRegion.Create(PathOf(folder, identity.Rank, Names[j]), Capacity(identity, j)));
-            var head = MappedRegion.Create(HeadPath(folder, identity.Rank), HashOffset(identity, 4));
+            var head = MappedRegion.Create(HeadPath(folder, identity.Rank), HeadBytes(identity));
             var memory = new SharedSlot(folder, identity, head, [.. slots]);
             memory.WriteHeader(epoch);
             return memory;
@@ -66,7 +65,7 @@ internal sealed unsafe class SharedSlot : IDisposable
             {
                 var flags = header.Flags;
                 var identity = new SlotIdentity(runId, rank, header.LayoutHash, (long)header.SlotBytes, (byte)flags, (byte)(flags >> 16), (byte)(flags >> 8));
-                if (identity.GroupSize < 1 || identity.Losses >= Math.Max(2, identity.GroupSize) || HashOffset(identity, 4) != head.Bytes) problem = "its header does not fit its files";
+                if (identity.GroupSize < 1 || identity.Losses >= Math.Max(2, identity.GroupSize) || HeadBytes(identity) != head.Bytes) problem = "its header does not fit its files";
                 else
                 {
                     for (var j = 0; j < 4; j++)
@@ -105,6 +104,27 @@ internal sealed unsafe class SharedSlot : IDisposable
         return new(head.Start + HashOffset(Identity, j), SlotIdentity.BucketRoom(Capacity(kind)));
     }
 
+    /// <summary>The seals of all data of the group at a data slot's step, as the coordinator told them at the commit; empty where it did not.</summary>
+    public IReadOnlyList<SlotProof> Proofs(int slot)
+    {
+        var words = ProofWords(slot);
+        if ((long)words[0] != Slot(SlotKind.Data, slot).Step) return [];
+        var proofs = new List<SlotProof>();
+        for (var member = 0; member < Identity.GroupSize; member++)
+            if (words[1 + 3 * member] != 0) proofs.Add(new(member, (long)words[1 + 3 * member], new UInt128(words[2 + 3 * member], words[3 + 3 * member])));
+        return proofs;
+    }
+
+    /// <summary>Keeps proofs beside a data slot.</summary>
+    public void Keep(int slot, IReadOnlyList<SlotProof> proofs)
+    {
+        var words = ProofWords(slot);
+        words.Clear();
+        words[0] = (ulong)Slot(SlotKind.Data, slot).Step;
+        foreach (var proof in proofs.Where(proof => proof.Member >= 0 && proof.Member < Identity.GroupSize))
+            (words[1 + 3 * proof.Member], words[2 + 3 * proof.Member], words[3 + 3 * proof.Member]) = ((ulong)proof.BucketSize, (ulong)(proof.Seal >> 64), (ulong)proof.Seal);
+    }
+
     /// <summary>The slot that holds a step, prepared or committed; −1 if none.</summary>
     public int Find(SlotKind kind, long step)
     {
@@ -126,20 +146,7 @@ internal sealed unsafe class SharedSlot : IDisposable
     public UInt128 SealOf(SlotKind kind, int slot)
     {
         var header = Slot(kind, slot);
-        var hash = new XxHash128();
-        Span<byte> prefix = stackalloc byte[72];
-        Identity.RunId.TryWriteBytes(prefix);
-        var words = MemoryMarshal.Cast<byte, ulong>(prefix[16..]);
-        words[0] = (ulong)Identity.Rank;
-        words[1] = Identity.LayoutHash;
-        words[2] = (ulong)Identity.Bytes;
-        words[3] = (ulong)kind;
-        words[4] = (ulong)header.Step;
-        words[5] = (ulong)header.BucketSize;
-        words[6] = (ulong)header.BucketCount;
-        hash.Append(prefix);
-        hash.Append(MemoryMarshal.AsBytes(Hashes(kind, slot)[..(int)Math.Clamp(header.BucketCount, 0, SlotIdentity.BucketRoom(Capacity(kind)))]));
-        return hash.GetCurrentHashAsUInt128();
+        return SlotProof.SealOf(Identity, kind, header.Step, header.BucketSize, Hashes(kind, slot)[..(int)Math.Clamp(header.BucketCount, 0, SlotIdentity.BucketRoom(Capacity(kind)))]);
     }
 
     /// <summary>Whether a slot's header and bucket hashes are as they were sealed.</summary>
@@ -203,6 +210,12 @@ internal sealed unsafe class SharedSlot : IDisposable
         for (var before = 0; before < j; before++) offset += 16L * SlotIdentity.BucketRoom(Capacity(identity, before));
         return offset;
     }
+
+    private static long HeadBytes(SlotIdentity identity) => HashOffset(identity, 4) + 2L * ProofWordsOf(identity) * sizeof(ulong);
+
+    private static int ProofWordsOf(SlotIdentity identity) => 1 + 3 * identity.GroupSize;
+
+    private Span<ulong> ProofWords(int slot) => new(head.Start + HashOffset(Identity, 4) + slot * ProofWordsOf(Identity) * sizeof(ulong), ProofWordsOf(Identity));
 
     private void WriteHeader(ulong epoch)
     {

@@ -59,6 +59,19 @@ public sealed class SnapshotAgent : IDisposable
         }
     }
 
+    /// <summary>Whether nothing is under way: no copy, and no step that waits for its commit. True without a manager: nothing will come.</summary>
+    public bool IsSettled
+    {
+        get
+        {
+            lock (gate)
+            {
+                if (job is not null) return false;
+                return attachment is null || Enumerable.Range(0, 2).All(slot => attachment.Memory.Slot(SlotKind.Data, slot).State is not (SlotState.Writing or SlotState.Prepared));
+            }
+        }
+    }
+
     /// <summary>Takes the rank.</summary>
     /// <exception cref="PerennialException">Exit 4: too little memory. Exit 1: the manager cannot be reached or refuses.</exception>
     public static SnapshotAgent Attach(SnapshotAgentOptions options)
@@ -120,9 +133,14 @@ public sealed class SnapshotAgent : IDisposable
                 return new(false, "the snapshot manager is gone: " + error.Message);
             }
             idle.Reset();
-            work.Set();
-            return new(true, "");
+            if (options.Identity.DataCapacity > options.InlineBytes)
+            {
+                work.Set();
+                return new(true, "");
+            }
         }
+        Copy(job);
+        return new(true, "");
     }
 
     /// <summary>Waits until the state may change again.</summary>
@@ -231,24 +249,29 @@ public sealed class SnapshotAgent : IDisposable
                 current = job;
             }
             if (current is null) continue;
-            try
-            {
-                current.Run(options.BytesPerSecond, options.OnBucket);
-            }
-            catch (SnapshotRefusedException refused)
-            {
-                options.OnAlarm?.Invoke($"the snapshot of step {current.Message.Step} was given up: {refused.Message}");
-            }
-            catch (IOException error)
-            {
-                lock (gate) Lose(error);
-            }
-            finally
-            {
-                lock (gate) job = null;
-                idle.Set();
-            }
+            Copy(current);
             if (stopping.WaitOne(0)) return;
+        }
+    }
+
+    private void Copy(CopyJob current)
+    {
+        try
+        {
+            current.Run(options.BytesPerSecond, options.OnBucket);
+        }
+        catch (SnapshotRefusedException refused)
+        {
+            options.OnAlarm?.Invoke($"the snapshot of step {current.Message.Step} was given up: {refused.Message}");
+        }
+        catch (IOException error)
+        {
+            lock (gate) Lose(error);
+        }
+        finally
+        {
+            lock (gate) job = null;
+            idle.Set();
         }
     }
 

@@ -29,6 +29,9 @@ public sealed record SnapshotAgentOptions
     /// <summary>Bytes of a bucket to begin with; <see cref="SnapshotAgent.BucketBytes"/> may change it later.</summary>
     public long BucketBytes { get; init; } = 8 << 20;
 
+    /// <summary>Slots of at most so many bytes are copied within <see cref="SnapshotAgent.Offer"/>: that takes less time than to wake a thread.</summary>
+    public long InlineBytes { get; init; }
+
     /// <summary>Most bytes copied a second; 0 for no limit.</summary>
     public long BytesPerSecond { get; init; }
 

@@ -9,7 +9,7 @@ public sealed unsafe class SnapshotClient : IDisposable
     /// <summary>The most bytes of one <see cref="Read"/>.</summary>
     public const int LargestRead = Connection.LargestBody;
 
-    private const int ProtocolVersion = 1;
+    private const int ProtocolVersion = 2;
     private readonly Lock gate = new();
     private readonly Connection connection;
     private readonly Guid runId;
@@ -50,7 +50,16 @@ public sealed unsafe class SnapshotClient : IDisposable
     }
 
     /// <summary>COMMIT: a prepared step becomes the one to restore. Again is no error.</summary>
-    public void Commit(int rank, ulong epoch, long step) => Request(MessageKind.Commit, new StepMessage(rank, epoch, step).Write());
+    /// <param name="rank">The rank.</param>
+    /// <param name="epoch">The membership epoch.</param>
+    /// <param name="step">The step.</param>
+    /// <param name="proofs">What the group's members have at the step.</param>
+    public void Commit(int rank, ulong epoch, long step, IReadOnlyList<SlotProof>? proofs = null)
+    {
+        var message = new StepMessage(rank, epoch, step).Write();
+        SlotProof.Write(message, proofs ?? []);
+        Request(MessageKind.Commit, message);
+    }
 
     /// <summary>ABORT: gives a step up.</summary>
     /// <param name="rank">The rank.</param>

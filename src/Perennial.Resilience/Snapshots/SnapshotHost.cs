@@ -19,11 +19,13 @@ public sealed class SnapshotHost : IDisposable
     private readonly CancellationTokenSource stopping = new();
     private readonly TaskCompletionSource<bool> ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly List<Thread> threads = [];
+    private readonly PeerConnections peers;
     private long lastBusy;
 
     private SnapshotHost(SnapshotHostOptions options)
     {
         this.options = options;
+        peers = new(options.RunId, TimeSpan.FromSeconds(5));
         storeOptions = new(options.Time, options.Lease, options.PieceBytes);
         lastBusy = options.Time.GetTimestamp();
     }
@@ -44,6 +46,9 @@ public sealed class SnapshotHost : IDisposable
         }
     }
 
+    /// <summary>The file that tells the process of the manager of a folder.</summary>
+    public static string PidFile(string folder) => folder + ".pid";
+
     /// <summary>Ends it at once; its memory stays for a successor.</summary>
     public void Dispose()
     {
@@ -60,6 +65,8 @@ public sealed class SnapshotHost : IDisposable
             if (OperatingSystem.IsWindows()) Directory.CreateDirectory(options.Folder);
             else Directory.CreateDirectory(options.Folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
             host.AdoptMemory();
+            // For whoever watches over it but did not start it.
+            File.WriteAllText(PidFile(options.Folder), Environment.ProcessId.ToString(CultureInfo.InvariantCulture));
             foreach (var endpoint in options.PeerEndpoint is null ? new[] { options.Endpoint } : [options.Endpoint, options.PeerEndpoint])
             {
                 var socket = endpoint.Listen();
@@ -85,11 +92,13 @@ public sealed class SnapshotHost : IDisposable
         Thread[] running;
         lock (gate) (open, running) = ([.. connections], [.. threads]);
         foreach (var connection in open) connection.Dispose();
+        peers.Dispose();
         foreach (var thread in running)
             if (thread != Thread.CurrentThread) thread.Join(TimeSpan.FromSeconds(1));
         foreach (var store in Stores()) store.Dispose();
         lock (gate) ranks.Clear();
         if (removeMemory && Directory.Exists(options.Folder)) Directory.Delete(options.Folder, recursive: true);
+        if (removeMemory) File.Delete(PidFile(options.Folder));
         if (removeMemory && options.Endpoint.IsUnix) File.Delete(options.Endpoint.Host);
     }
 
@@ -124,7 +133,7 @@ public sealed class SnapshotHost : IDisposable
     internal void Encode(RankStore store, StepMessage message)
     {
         if (!store.CanEncode(message)) throw new SnapshotRefusedException(RefusalReason.NotFound, $"step {message.Step} of rank {message.Rank} has not landed");
-        Run($"parity of rank {message.Rank}", () => new ParitySender(store, message.Epoch, message.Step, options.RunId, storeOptions, stopping.Token).Run());
+        Run($"parity of rank {message.Rank}", () => new ParitySender(store, message.Epoch, message.Step, peers, storeOptions, stopping.Token).Run());
     }
 
     internal void Retire(int rank)
@@ -223,6 +232,7 @@ public sealed class SnapshotHost : IDisposable
         while (!stopping.Token.WaitHandle.WaitOne(options.Lease / 20))
         {
             foreach (var store in Stores()) store.CheckLease();
+            peers.Trim();
             lock (gate)
                 if (connections.Count == 0 && options.Time.GetElapsedTime(lastBusy) > options.Idle) End(removeMemory: true);
         }

@@ -14,7 +14,7 @@ namespace Perennial.Resilience.Snapshots;
 public sealed record RestoreReport(long Step, RestoreSource Source, int RepairedChunks, long FetchedBytes, TimeSpan Elapsed, IReadOnlyList<string> Lines);
 
 /// <summary>
-/// Brings one rank's state back: own memory, then a replica, then parity, else disk (paper 02 §5). Every byte is verified against its hash
+/// Brings one rank's state back: own memory (mapped here, or read from its manager), then a replica, then parity, else disk (paper 02 §5). Every byte is verified against its hash
 /// before it is used; a bucket that does not hold is a loss of the chunks it touches, not data.
 /// </summary>
 /// <param name="identity">Whose state.</param>
@@ -23,6 +23,12 @@ public sealed record RestoreReport(long Step, RestoreSource Source, int Repaired
 /// <param name="timeout">How long a manager may take to answer.</param>
 public sealed unsafe class SnapshotRestore(SlotIdentity identity, ShardingGroup group, IReadOnlyDictionary<int, SnapshotEndpoint> managers, TimeSpan timeout)
 {
+    /// <summary>What the rank had at the step, where that is known: what is rebuilt must have it. Without it (no commit told it), and without the own slot's hashes, a repair is not proven.</summary>
+    public SlotProof? Proof { get; init; }
+
+    /// <summary>Whether a repair that nothing proves is refused.</summary>
+    public bool OnlyProven { get; init; }
+
     // Pieces in which stripes are read and decoded; within what one READ may give.
     private const int Piece = 4 << 20;
     private readonly List<string> lines = [];
@@ -46,7 +52,8 @@ public sealed unsafe class SnapshotRestore(SlotIdentity identity, ShardingGroup 
         }
         var chunks = (int)(identity.DataCapacity / identity.ChunkBytes);
         var lost = slot >= 0 ? CopyOwn(own!, slot, (byte*)destination) : [.. Enumerable.Range(0, chunks)];
-        if (slot < 0) lines.Add($"rank {identity.Rank} has no sound slot of step {step} in its own memory");
+        if (slot < 0) FromManager(step, lost, (byte*)destination);
+        if (slot < 0 && lost.Count == chunks) lines.Add($"no manager has a sound slot of step {step} of rank {identity.Rank}");
         var repaired = lost.Count;
         var source = lost.Count == 0 ? RestoreSource.OwnMemory
             : FromReplica(step, group.Replicas.GetValueOrDefault(identity.Rank) ?? [], lost, (byte*)destination) ? RestoreSource.Replica
@@ -74,6 +81,42 @@ public sealed unsafe class SnapshotRestore(SlotIdentity identity, ShardingGroup 
         return lost;
     }
 
+    /// <summary>Where the memory is not mapped here: what its own manager gives of it. The manager verifies every bucket before it sends.</summary>
+    private void FromManager(long step, SortedSet<int> lost, byte* destination)
+    {
+        if (!managers.TryGetValue(identity.Rank, out var endpoint)) return;
+        try
+        {
+            using var client = SnapshotClient.Connect(endpoint, identity.RunId, timeout);
+            foreach (var chunk in lost.ToList())
+            {
+                try
+                {
+                    ReadChunk(client, identity.Rank, step, chunk, destination);
+                    lost.Remove(chunk);
+                }
+                catch (SnapshotRefusedException refused)
+                {
+                    lines.Add(refused.Message);
+                }
+            }
+        }
+        catch (Exception error) when (error is IOException or SnapshotRefusedException)
+        {
+            lines.Add($"the manager of rank {identity.Rank} does not answer: {error.Message}");
+        }
+    }
+
+    private void ReadChunk(SnapshotClient client, int rank, long step, int chunk, byte* destination)
+    {
+        for (var (at, end) = (chunk * identity.ChunkBytes, Math.Min(identity.Bytes, (chunk + 1) * identity.ChunkBytes)); at < end; at += Piece)
+        {
+            var bytes = (int)Math.Min(Piece, end - at);
+            client.Read(rank, SlotKind.Data, step, at, new(destination + at, bytes));
+            fetched += bytes;
+        }
+    }
+
     private bool FromReplica(long step, IReadOnlyList<int> replicas, SortedSet<int> lost, byte* destination)
     {
         foreach (var replica in replicas.Where(rank => rank != identity.Rank && managers.ContainsKey(rank)))
@@ -81,13 +124,7 @@ public sealed unsafe class SnapshotRestore(SlotIdentity identity, ShardingGroup 
             try
             {
                 using var client = SnapshotClient.Connect(managers[replica], identity.RunId, timeout);
-                foreach (var chunk in lost)
-                    for (var (at, end) = (chunk * identity.ChunkBytes, Math.Min(identity.Bytes, (chunk + 1) * identity.ChunkBytes)); at < end; at += Piece)
-                    {
-                        var bytes = (int)Math.Min(Piece, end - at);
-                        client.Read(replica, SlotKind.Data, step, at, new(destination + at, bytes));
-                        fetched += bytes;
-                    }
+                foreach (var chunk in lost) ReadChunk(client, replica, step, chunk, destination);
                 return true;
             }
             catch (Exception error) when (error is IOException or SnapshotRefusedException)
@@ -120,7 +157,15 @@ public sealed unsafe class SnapshotRestore(SlotIdentity identity, ShardingGroup 
             }
         }
         fetched += peers.FetchedBytes;
-        return slot < 0 || Proves(own!, slot, lost, destination);
+        if (slot >= 0) return Proves(own!, slot, lost, destination);
+        if (Proof is null)
+        {
+            lines.Add($"nothing proves what parity gives for step {step}: its commit was not told{(OnlyProven ? "" : "; it is taken as it is")}");
+            return !OnlyProven;
+        }
+        if (Proof.Holds(identity, step, destination)) return true;
+        lines.Add($"what parity gives for step {step} is not what was there: the parity, or what it was made of, was damaged before it was hashed");
+        return false;
     }
 
     /// <summary>Rebuilds the one chunk of this rank in a stripe; null where a source failed, which is then marked unusable.</summary>

@@ -4,6 +4,7 @@ using Perennial.Models;
 using Perennial.Objectives;
 using Perennial.Optimization;
 using Perennial.Tensors;
+using Perennial.Training.State;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -33,6 +34,9 @@ internal abstract class StepTimer : IDisposable
 
     protected BenchShape Shape { get; }
 
+    /// <summary>Called between backward and update; its time is the optimizer's.</summary>
+    public Action? BeforeUpdate { get; set; }
+
     /// <summary>One step.</summary>
     public StepTime Run(long step)
     {
@@ -50,6 +54,7 @@ internal abstract class StepTimer : IDisposable
             backward += Stopwatch.GetElapsedTime(start).TotalSeconds;
         }
         var update = Stopwatch.GetTimestamp();
+        BeforeUpdate?.Invoke();
         using (NewDisposeScope()) Update(step);
         var optimizer = Stopwatch.GetElapsedTime(update).TotalSeconds;
         return new(forward, backward, optimizer, GC.GetAllocatedBytesForCurrentThread() - bytes);
@@ -83,7 +88,11 @@ internal sealed class FusedStep : StepTimer
     {
         model = Decoder.Fresh(shape.Config, 1, precision);
         optimizer = make?.Invoke(model.Parameters) ?? new AdamW(new AdamWOptions(), model.Parameters);
+        State = new TrainingState(model.Parameters, optimizer.Slots);
     }
+
+    /// <summary>The state that the steps move.</summary>
+    public TrainingState State { get; }
 
     public override void Dispose()
     {

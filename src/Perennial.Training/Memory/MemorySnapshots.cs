@@ -1,157 +1,128 @@
 using System.Diagnostics;
 using System.Globalization;
-using System.IO.Hashing;
-using System.Runtime.InteropServices;
-using System.Text;
+using Perennial.Resilience.Groups;
 using Perennial.Resilience.Snapshots;
-using Perennial.Tensors;
 using Perennial.Training.State;
-using TorchSharp;
 
 namespace Perennial.Training.Memory;
 
-/// <summary>Where a run keeps its newest state outside its trainers.</summary>
-/// <param name="RunId">The run; memory of another run is never taken for this one's.</param>
-/// <param name="Manager">The snapshot manager.</param>
-public sealed record MemorySettings(Guid RunId, SnapshotEndpoint Manager);
-
 /// <summary>
-/// Copies the whole training state into a snapshot manager's memory after every step, beside the next step's forward and backward, and gives
-/// it back to a process that starts with less. The leader does it: with replicas everyone has the whole state, so one copy is enough.
+/// The training state outside the trainers. Every process has the whole state; every process copies its slices of it into its node's manager
+/// after a step, beside the next step's forward and backward; the leader commits the step once all slices (and their parity) are there. Before
+/// the next update each process waits for that decision, so what memory holds is never more than one step behind. A process that starts
+/// with less takes the state back: slices that are there from their managers, lost ones from parity.
 /// </summary>
 /// <param name="settings">Where to.</param>
 /// <param name="state">The state.</param>
 /// <param name="alarm">Takes what goes wrong and training survives.</param>
-internal sealed unsafe class MemorySnapshots(MemorySettings settings, TrainingState state, Action<string> alarm) : IDisposable
+internal sealed class MemorySnapshots(MemorySettings settings, TrainingState state, Action<string> alarm) : IDisposable
 {
-    private const int ProgressRoom = 1 << 20;
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
-    private readonly byte* progress = (byte*)NativeMemory.AllocZeroed(ProgressRoom);
-    private readonly ShardingGroup group = new([0], 0);
-    private readonly Dictionary<int, SnapshotEndpoint> managers = new() { [0] = settings.Manager };
-    private SnapshotAgent? agent;
+    private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(2), MostWait = TimeSpan.FromSeconds(1), MostCopy = TimeSpan.FromSeconds(30), Nap = TimeSpan.FromMilliseconds(0.3);
+    private readonly StateBytes bytes = new(state);
+    private SliceCopies? copies;
     private GroupCommit? coordinator;
+    private SnapshotSlices? slices;
     private Task committing = Task.CompletedTask;
     private CancellationTokenSource leaving = new();
+    private bool isOverdue, mustRetire;
 
-    /// <summary>Seconds that optimizer steps waited for copies, and snapshots begun and skipped.</summary>
+    /// <summary>Seconds that optimizer steps waited, and snapshots begun and skipped.</summary>
     public (double Stall, long Taken, long Skipped) Account { get; private set; }
 
-    private IEnumerable<torch.Tensor> Buffers => state.Slots.Select(slot => slot.Values).Prepend(state.Parameters.Values);
+    /// <summary>Whether this process can take part in the next snapshot; all must, so they tell each other beside the gradients.</summary>
+    public bool IsReady => copies is { IsAttached: true } && (!isOverdue || copies.IsSettled);
 
-    private long StateBytes => Buffers.Sum(buffer => buffer.NumberOfElements * buffer.ElementSize);
-
-    private SlotIdentity Identity => new(settings.RunId, 0, LayoutHash(), StateBytes + ProgressRoom, 1, 0, 0);
-
-    /// <summary>Takes the newest whole snapshot if it is newer than the state; says how, or null.</summary>
+    /// <summary>Takes the newest whole snapshot if it is newer than the state; says how, or null. For a process that finds nobody alive.</summary>
     public string? Restore()
     {
         var clock = Stopwatch.GetTimestamp();
-        var epoch = NewEpoch();
-        long step;
-        using (var chooser = new GroupCommit(settings.RunId, epoch, [group], managers, Patience))
+        var restore = new SlicedRestore(settings.RunId, [.. settings.Managers.Values.Distinct()], Timeout);
+        var held = restore.Gather(TimeSpan.FromSeconds(3));
+        var found = FoundSnapshot.Among(held, bytes.Count, bytes.LayoutHash);
+        var before = state.Progress.Step;
+        var done = restore.Run(found, before, bytes.Count, from => bytes.Load(from, "the snapshot in memory"));
+        foreach (var line in restore.Lines) alarm(line);
+        if (done is not { } restored)
         {
-            var choice = chooser.Choose(TimeSpan.FromSeconds(2));
-            if (choice.Step is not { } found || found <= state.Progress.Step) return null;
-            foreach (var problem in chooser.Recover(choice)) alarm(problem);
-            step = found;
+            if (found.Any(snapshot => snapshot.Steps.Any(step => step > before)))
+                alarm($"what is left in memory cannot be restored ({held.Count} of {settings.Managers.Values.Distinct().Count()} managers answer); {(before > 0 ? $"going on from the checkpoint of step {before} on disk" : "there is no checkpoint on disk: starting over")}");
+            return null;
         }
-        Attach(epoch, step);
-        var identity = Identity;
-        var buffer = (byte*)NativeMemory.Alloc((nuint)identity.Bytes);
-        try
-        {
-            var report = new SnapshotRestore(identity, group, managers, Patience).Run(step, agent, (nint)buffer);
-            if (report.Source == RestoreSource.Disk)
-            {
-                foreach (var line in report.Lines) alarm(line);
-                return null;
-            }
-            var at = buffer;
-            foreach (var values in Buffers)
-            {
-                var bytes = values.NumberOfElements * values.ElementSize;
-                Buffer.MemoryCopy(at, (void*)TensorMemory.Pointer(values), bytes, bytes);
-                at += bytes;
-            }
-            state.Progress = ProgressJson.Read(Encoding.UTF8.GetString(at + sizeof(int), *(int*)at), "the snapshot in memory");
-            return string.Create(CultureInfo.InvariantCulture, $"resuming from memory at step {step} ({RestoreChoice.Name(report.Source)}, {Stopwatch.GetElapsedTime(clock).TotalMilliseconds:F0} ms); no checkpoint was read");
-        }
-        finally
-        {
-            NativeMemory.Free(buffer);
-        }
+        return string.Create(CultureInfo.InvariantCulture, $"resuming from memory at step {restored.Report.Step} ({restored.Report}; {Stopwatch.GetElapsedTime(clock).TotalMilliseconds:F0} ms); no checkpoint was read");
     }
 
-    /// <summary>Begins to take snapshots; whoever took them before is shut out.</summary>
-    public void Lead()
+    /// <summary>
+    /// Takes up the duty of a new membership; everyone calls it together. The leader first makes what stands in memory hold: newer managers'
+    /// epoch, the newest step that can be restored committed, later ones given up.
+    /// </summary>
+    /// <param name="group">The processes; null for one alone.</param>
+    /// <param name="nodeOfRank">The node of each, in rank order.</param>
+    /// <exception cref="CommunicatorException">A process was lost.</exception>
+    public void Join(ICommunicator? group, IReadOnlyList<string> nodeOfRank)
     {
-        if (agent is null) Attach(NewEpoch(), state.Progress.Step);
+        Leave();
+        var rank = group?.Rank ?? 0;
+        slices = SnapshotSlices.Of(nodeOfRank, settings.Parity);
+        // Later memberships shut earlier ones out, whatever processes they are of.
+        long[] agreed = [DateTimeOffset.UtcNow.ToUnixTimeMilliseconds(), -1];
+        if (rank == 0)
+        {
+            var managers = slices.All.ToDictionary(slice => slice.Id, slice => settings.Managers[slice.Node]);
+            coordinator = new GroupCommit(settings.RunId, (ulong)agreed[0], slices.Groups, managers, Timeout);
+            agreed[1] = Settle(coordinator, TimeSpan.FromMilliseconds(200), state.Progress.Step) ?? state.Progress.Step;
+        }
+        group?.Broadcast<long>(agreed, 0);
+        copies = new SliceCopies(settings, bytes, slices, rank, (ulong)agreed[0], agreed[1], alarm);
+        (isOverdue, mustRetire) = (false, true);
     }
 
-    /// <summary>Starts the copy of the present step. One that cannot keep up is skipped.</summary>
+    /// <summary>Starts the copy of the present step.</summary>
     public void Offer()
     {
-        if (agent is null) return;
-        if (!committing.IsCompleted || !WriteProgress())
+        if (copies is null) return;
+        var step = state.Progress.Step;
+        // What is not yet decided is waited for here only by the one who decides: a coordinator does one thing at a time.
+        if (!Decided(MostWait) || !bytes.Refresh())
         {
             Account = Account with { Skipped = Account.Skipped + 1 };
             return;
         }
-        var step = state.Progress.Step;
-        List<StateRange> ranges = [.. Buffers.Select(values => new StateRange(TensorMemory.Pointer(values), values.NumberOfElements * values.ElementSize)), new StateRange((nint)progress, ProgressRoom)];
-        var offer = agent.Offer(step, ranges);
-        Account = offer.Started ? Account with { Taken = Account.Taken + 1 } : Account with { Skipped = Account.Skipped + 1 };
-        if (!offer.Started) return;
-        var (copying, deciding, left) = (agent, coordinator!, leaving.Token);
-        committing = Task.Run(() =>
-        {
-            copying.WaitCopied();
-            if (deciding.Commit(step, Patience, left) is { Outcome: not CommitOutcome.Committed } failed) alarm($"the snapshot of step {step} was not committed: {failed.Reason}");
-        });
+        var started = copies.Offer(step);
+        Account = started ? Account with { Taken = Account.Taken + 1 } : Account with { Skipped = Account.Skipped + 1 };
+        if (coordinator is null) return;
+        var (deciding, arrangement, left) = (coordinator, slices!, leaving.Token);
+        committing = Task.Run(() => Decide(deciding, arrangement, step, left));
     }
 
-    /// <summary>Returns when the state may change.</summary>
-    public void WaitCopied()
+    /// <summary>Returns when the state may change: everything is copied.</summary>
+    public void WaitCopied() => copies?.WaitCopied();
+
+    /// <summary>Before an update: returns when the last snapshot is copied and decided, so that memory is never more than a step behind.</summary>
+    public void WaitDecided()
     {
-        if (agent is not null) Account = Account with { Stall = Account.Stall + agent.WaitCopied().TotalSeconds };
+        if (copies is null) return;
+        var start = Stopwatch.GetTimestamp();
+        copies.WaitCopied();
+        while (!copies.IsSettled && Stopwatch.GetElapsedTime(start) < MostWait) Thread.Sleep(Nap);
+        copies.NoteStanding();
+        isOverdue = !copies.IsSettled;
+        // What a lost manager left undecided is decided once it, or another in its place, answers.
+        if (isOverdue && coordinator is { } deciding && committing.IsCompleted) committing = Task.Run(() => Settle(deciding, TimeSpan.Zero, state.Progress.Step));
+        Account = Account with { Stall = Account.Stall + Stopwatch.GetElapsedTime(start).TotalSeconds };
     }
 
-    /// <summary>Leaves the memory to another process.</summary>
+    /// <summary>Gives the duty up.</summary>
     public void Leave()
     {
         WaitCopied();
-        // A process that was shut out waits for nobody's decision; one that ends well has had its last snapshot decided or does not need it.
+        // Nobody waits for a decision that a lost process may owe: the next membership decides.
         leaving.Cancel();
-        try
-        {
-            committing.Wait();
-        }
-        catch (AggregateException broken) when (broken.InnerExceptions.All(error => error is OperationCanceledException or IOException or SnapshotRefusedException))
-        {
-            // The next leader reads what stands from the manager.
-        }
-        committing = Task.CompletedTask;
+        Decided(System.Threading.Timeout.InfiniteTimeSpan);
         leaving.Dispose();
         leaving = new CancellationTokenSource();
-        agent?.Dispose();
+        copies?.Dispose();
         coordinator?.Dispose();
-        (agent, coordinator) = (null, null);
-    }
-
-    /// <summary>The run is done and on disk: the memory is not needed any more.</summary>
-    public void Retire()
-    {
-        Leave();
-        try
-        {
-            using var client = SnapshotClient.Connect(settings.Manager, settings.RunId, Patience);
-            client.Retire(-1);
-        }
-        catch (IOException error)
-        {
-            alarm($"the snapshot manager did not hear that the run is done: {error.Message}");
-        }
+        (copies, coordinator) = (null, null);
     }
 
     /// <inheritdoc/>
@@ -159,30 +130,64 @@ internal sealed unsafe class MemorySnapshots(MemorySettings settings, TrainingSt
     {
         Leave();
         leaving.Dispose();
-        NativeMemory.Free(progress);
+        bytes.Dispose();
     }
 
-    private void Attach(ulong epoch, long step)
+    private bool Decided(TimeSpan patience)
     {
-        agent = SnapshotAgent.Attach(new SnapshotAgentOptions { Identity = Identity, Epoch = epoch, Manager = settings.Manager, Restored = step, OnAlarm = alarm });
-        coordinator = new GroupCommit(settings.RunId, epoch, [group], managers, Patience);
+        try
+        {
+            return committing.Wait(patience);
+        }
+        catch (AggregateException broken) when (broken.InnerExceptions.All(error => error is OperationCanceledException or IOException or SnapshotRefusedException or ObjectDisposedException))
+        {
+            // What stands is read from the managers again.
+            committing = Task.CompletedTask;
+            return true;
+        }
     }
 
-    // Later attachments shut earlier ones out, whatever process they are of.
-    private static ulong NewEpoch() => (ulong)DateTimeOffset.UtcNow.ToUnixTimeMilliseconds();
-
-    private bool WriteProgress()
+    private void Decide(GroupCommit deciding, SnapshotSlices arrangement, long step, CancellationToken left)
     {
-        var json = Encoding.UTF8.GetBytes(ProgressJson.Write(state.Progress));
-        if (json.Length > ProgressRoom - sizeof(int)) return false;
-        *(int*)progress = json.Length;
-        json.CopyTo(new Span<byte>(progress + sizeof(int), json.Length));
-        return true;
+        if (deciding.Commit(step, MostCopy, MostWait, left) is { Outcome: not CommitOutcome.Committed } failed)
+        {
+            alarm($"the snapshot of step {step} was not committed: {failed.Reason}");
+            Settle(deciding, TimeSpan.Zero, step);
+        }
+        else if (mustRetire)
+        {
+            RetireOthers(arrangement);
+            mustRetire = false;
+        }
     }
 
-    private ulong LayoutHash()
+    /// <summary>
+    /// Commits the newest step that can be restored, gives later ones up; its step. Where nothing can be restored while a manager is away,
+    /// nothing is decided: it may come back with what is missing.
+    /// </summary>
+    private long? Settle(GroupCommit deciding, TimeSpan patience, long atMost)
     {
-        var names = string.Join('\n', state.Parameters.Layout.Entries.Select(entry => $"{entry.Name} {string.Join('x', entry.Shape)}").Concat(state.Slots.Select(slot => $"{slot.Name} {slot.Values.dtype} {slot.Values.NumberOfElements}")));
-        return XxHash3.HashToUInt64(Encoding.UTF8.GetBytes(names));
+        var choice = deciding.Choose(patience, atMost);
+        if (choice.Step is null && !deciding.AllAnswer()) return null;
+        foreach (var problem in deciding.Recover(choice)) alarm(problem);
+        return choice.Step;
+    }
+
+    /// <summary>Once this arrangement has a snapshot of its own, memory of earlier ones is freed.</summary>
+    private void RetireOthers(SnapshotSlices arrangement)
+    {
+        var mine = arrangement.All.Select(slice => slice.Id).ToHashSet();
+        foreach (var manager in settings.Managers.Values.Distinct())
+        {
+            try
+            {
+                using var client = SnapshotClient.Connect(manager, settings.RunId, Timeout);
+                foreach (var old in client.Inventory().Where(rank => !mine.Contains(rank.Rank))) client.Retire(old.Rank);
+            }
+            catch (Exception error) when (error is IOException or SnapshotRefusedException)
+            {
+                // A manager that is gone holds nothing; one that comes back with old memory is never newer than this arrangement's.
+            }
+        }
     }
 }

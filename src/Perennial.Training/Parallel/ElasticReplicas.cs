@@ -20,8 +20,7 @@ internal sealed class ElasticReplicas : IReplicas
     private const int MostFailures = 20;
     private readonly ParallelSettings settings;
     private readonly TrainingState state;
-    private readonly Func<string> hash;
-    private readonly Func<bool> restore;
+    private readonly StateHooks hooks;
     private readonly MembershipSession session;
     private ICommunicator? group;
     private Epoch? epoch;
@@ -37,11 +36,10 @@ internal sealed class ElasticReplicas : IReplicas
     /// <param name="recipe">The recipe: policy, balance, blocks.</param>
     /// <param name="microBatch">Rows computed at one time.</param>
     /// <param name="state">Its state.</param>
-    /// <param name="hash">The state's hash.</param>
-    /// <param name="restore">Brings back what outlived all processes; asked where nobody survived. True where it replaced the state.</param>
-    public ElasticReplicas(ParallelSettings settings, Recipe recipe, int microBatch, TrainingState state, Func<string> hash, Func<bool> restore)
+    /// <param name="hooks">What is done with the state when the membership changes.</param>
+    public ElasticReplicas(ParallelSettings settings, Recipe recipe, int microBatch, TrainingState state, StateHooks hooks)
     {
-        (this.settings, this.state, this.hash, this.restore) = (settings, state, hash, restore);
+        (this.settings, this.state, this.hooks) = (settings, state, hooks);
         var isExact = recipe.Training.Sums == SumChoice.Exact;
         (policy, batch, this.microBatch, unit) = (recipe.Resilience.Policy.Create(), recipe.Training.Batch, microBatch, isExact ? microBatch : 1);
         paces = recipe.Resilience.Balance == BalanceChoice.Measured || (isExact && recipe.Resilience.Balance == BalanceChoice.Auto) ? new Paces() : null;
@@ -49,6 +47,7 @@ internal sealed class ElasticReplicas : IReplicas
         {
             Run = settings.Run, Address = settings.Address, Node = settings.Node, Order = settings.Rank, Expected = settings.WorldSize, Lease = settings.Lease,
         }, agent => agent.EpochChanged += (_, change) => OnEpoch(change.Current));
+        settings.Interruption?.Listen(reason => Volatile.Read(ref group)?.Abort(reason));
     }
 
     public bool IsLeader => Rank == 0;
@@ -67,12 +66,12 @@ internal sealed class ElasticReplicas : IReplicas
         called = Stopwatch.GetTimestamp();
         if (work.Exact is { } exact) Present.AllReduce(exact.Address, exact.Count, ElementType.Int64);
         else Present.AllReduce(TensorMemory.Pointer(work.Gradients), work.Gradients.NumberOfElements, ElementType.Float32);
-        var small = new double[3 + Present.Size];
-        (small[0], small[1], small[2]) = (work.Loss, stop ? 1 : 0, session.Current?.Number > Epoch ? 1 : 0);
-        small[3 + Rank] = work.Rows > 0 ? work.Seconds / work.Rows : 0;
+        var small = new double[4 + Present.Size];
+        (small[0], small[1], small[2], small[3]) = (work.Loss, stop ? 1 : 0, session.Current?.Number > Epoch ? 1 : 0, hooks.CanSnapshot() ? 1 : 0);
+        small[4 + Rank] = work.Rows > 0 ? work.Seconds / work.Rows : 0;
         Present.AllReduce<double>(small);
-        paces?.Add([.. epoch!.Members.Select((member, rank) => (member.Id, small[3 + rank]))]);
-        return new(work.Exact?.Read(work.Gradients) ?? small[0], small[1] > 0, small[2] > 0);
+        paces?.Add([.. epoch!.Members.Select((member, rank) => (member.Id, small[4 + rank]))]);
+        return new(work.Exact?.Read(work.Gradients) ?? small[0], small[1] > 0, small[2] > 0, small[3] >= Present.Size);
     }
 
     public double[] Agree(double[] mine)
@@ -112,6 +111,7 @@ internal sealed class ElasticReplicas : IReplicas
 
     public void Dispose()
     {
+        settings.Interruption?.Listen(null);
         Leave();
         session.Dispose();
     }
@@ -129,9 +129,10 @@ internal sealed class ElasticReplicas : IReplicas
                 Form(epoch, rank);
                 var formed = Stopwatch.GetElapsedTime(clock).TotalSeconds;
                 // Survivors stand before newcomers: a newcomer at the head means that nobody survived.
-                var replaced = !hasAgreed && rank == 0 && restore();
-                replaced |= StateAgreement.Bring(Present, state, hash);
+                var replaced = !hasAgreed && rank == 0 && hooks.Restore();
+                replaced |= StateAgreement.Bring(Present, state, hooks.Hash);
                 hasAgreed = true;
+                hooks.Joined(Present, [.. epoch.Members.Select(member => member.Node)]);
                 var moved = Stopwatch.GetElapsedTime(clock).TotalSeconds;
                 places = Places(epoch, settings.WorldSize);
                 paces?.Clear();
@@ -188,3 +189,10 @@ internal sealed class ElasticReplicas : IReplicas
             present.Abort($"membership changed: {newest.Reason}");
     }
 }
+
+/// <summary>What is done with the state when the membership changes.</summary>
+/// <param name="Hash">The state's hash.</param>
+/// <param name="Restore">Brings back what outlived all processes; asked where nobody survived. True where it replaced the state.</param>
+/// <param name="Joined">A group was formed and its processes hold one state: their group, and the node of each in rank order.</param>
+/// <param name="CanSnapshot">Whether this process can take part in a snapshot of the step under way.</param>
+internal sealed record StateHooks(Func<string> Hash, Func<bool> Restore, Action<ICommunicator, IReadOnlyList<string>> Joined, Func<bool> CanSnapshot);

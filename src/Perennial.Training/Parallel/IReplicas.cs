@@ -7,7 +7,8 @@ namespace Perennial.Training.Parallel;
 /// <param name="Loss">Sum of their losses.</param>
 /// <param name="Stop">Whether any of them was asked to stop.</param>
 /// <param name="Regroup">Whether any of them knows of a newer membership.</param>
-public readonly record struct StepAgreement(double Loss, bool Stop, bool Regroup);
+/// <param name="Snapshot">Whether all of them can take part in a snapshot of the step.</param>
+public readonly record struct StepAgreement(double Loss, bool Stop, bool Regroup, bool Snapshot);
 
 /// <summary>What one process brings to a step.</summary>
 /// <param name="Loss">Its part of the loss; ignored with exact sums.</param>
@@ -56,7 +57,7 @@ internal sealed class SoloReplica : IReplicas
 
     public StepShares Shares(int rows) => StepShares.Whole(rows);
 
-    public StepAgreement Exchange(StepWork work, bool stop) => new(work.Exact?.Read(work.Gradients) ?? work.Loss, stop, false);
+    public StepAgreement Exchange(StepWork work, bool stop) => new(work.Exact?.Read(work.Gradients) ?? work.Loss, stop, false, true);
 
     public double[] Agree(double[] mine) => mine;
 

@@ -27,6 +27,9 @@ public sealed record ParallelSettings
     /// <summary>Where peers reach this process.</summary>
     public string Address { get; init; } = "127.0.0.1";
 
+    /// <summary>Breaks this process's connections on purpose; null where nobody does.</summary>
+    public Interruption? Interruption { get; init; }
+
     /// <summary>How long a silent process counts as alive.</summary>
     public TimeSpan Lease { get; init; } = TimeSpan.FromMilliseconds(500);
 

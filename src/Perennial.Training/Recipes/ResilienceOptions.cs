@@ -1,5 +1,6 @@
 using System.ComponentModel.DataAnnotations;
 using Perennial.Core;
+using Perennial.Resilience.Snapshots;
 using Perennial.Training.Parallel.Policies;
 
 namespace Perennial.Training.Recipes;
@@ -18,10 +19,17 @@ public enum BalanceChoice
 }
 
 /// <summary>The recipe's <c>resilience:</c>.</summary>
-public sealed record ResilienceOptions
+public sealed record ResilienceOptions : IValidatedOptions
 {
-    /// <summary>How often the state is copied in memory: under <c>launch</c> into a manager that outlives the trainers, and for <c>on-spike: { action: roll-back }</c> to go back to.</summary>
+    /// <summary>How often the state is copied in memory: under <c>launch</c> into managers that outlive the trainers, and for <c>on-spike: { action: roll-back }</c> to go back to.</summary>
     public RunLength Snapshot { get; init; } = new(1, RunUnit.Steps);
+
+    /// <summary>How nodes protect each other's snapshots: <c>none</c>, <c>xor</c> (one node of a group may be lost), <c>rs(k+m)</c> (any m of k + m), or <c>auto</c>: from the number of nodes and <c>node-failures</c>.</summary>
+    public string Parity { get; init; } = "auto";
+
+    /// <summary>Nodes lost a day and node, for <c>parity: auto</c>. The default is what a run of 2,048 nodes saw (466 interruptions in 54 days).</summary>
+    [Range(0, 1000)]
+    public double NodeFailures { get; init; } = 0.0042;
 
     /// <summary>What is done about lost processes.</summary>
     public ComponentSpec<ILossPolicy> Policy { get; init; } = new("elastic", typeof(ElasticPolicy), null);
@@ -35,4 +43,10 @@ public sealed record ResilienceOptions
     /// <summary>How many of the newest checkpoints stay.</summary>
     [Range(1, 1_000_000)]
     public int Keep { get; init; } = 3;
+
+    /// <inheritdoc/>
+    public IEnumerable<(string Key, string Problem)> Problems()
+    {
+        if (Parity != "auto" && ParityChoice.Parse(Parity) is null) yield return ("parity", $"must be none, xor, rs(k+m) such as rs(4+2), or auto; found '{Parity}'");
+    }
 }

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using Perennial.Core;
 using Perennial.Core.Recipes;
@@ -21,6 +22,7 @@ namespace Perennial.Training.Runs;
 /// </summary>
 internal sealed class RunSession : IDisposable
 {
+    private const int MostSaves = 15;
     private readonly RunParts parts;
     private readonly RunFolder folder;
     private readonly TrainingRunOptions options;
@@ -37,6 +39,7 @@ internal sealed class RunSession : IDisposable
     private long resumed = -1;
     private double ceiling;
     private readonly List<RunEvent> early = [];
+    private readonly ConcurrentQueue<string> alarms = new();
     private RunResult? told;
     private readonly List<Recovered> recoveries = [];
     private long replayed;
@@ -44,11 +47,12 @@ internal sealed class RunSession : IDisposable
     public RunSession(RunParts parts, RunFolder folder, TrainingRunOptions options, Action<RunEvent> observers, long? earlierSteps, CancellationToken cancellation)
     {
         (this.parts, this.folder, this.options, this.observers, this.earlierSteps, this.cancellation) = (parts, folder, options, observers, earlierSteps, cancellation);
-        memory = options.Memory is { } kept ? new MemorySnapshots(kept, parts.State, line => Tell(new Notice("warning", line))) : null;
-        replicas = options.Parallel is { } settings ? new ElasticReplicas(settings, parts.Recipe, parts.Recipe.Training.MicroBatch ?? MicroBatches.DefaultRows(parts.Recipe.Training.Batch, parts.Config.Context), parts.State, parts.HashState, RestoreFromMemory) : new SoloReplica();
+        memory = options.Memory is { } kept ? new MemorySnapshots(kept, parts.State, alarms.Enqueue) : null;
+        var hooks = new StateHooks(parts.HashState, RestoreFromMemory, (group, nodes) => memory?.Join(group, nodes), () => memory?.IsReady == true);
+        replicas = options.Parallel is { } settings ? new ElasticReplicas(settings, parts.Recipe, parts.Recipe.Training.MicroBatch ?? MicroBatches.DefaultRows(parts.Recipe.Training.Batch, parts.Config.Context), parts.State, hooks) : new SoloReplica();
         heldOut = new HeldOutService(parts, Tell);
         var pass = new GradientPass(parts);
-        loop = new TrainingLoop(parts, replicas, pass, new PracticeServices(parts, heldOut, pass, Tell), Tell, () => memory?.WaitCopied(), StageEnds, cancellation);
+        loop = new TrainingLoop(parts, replicas, pass, new PracticeServices(parts, heldOut, pass, Tell), Tell, () => memory?.WaitDecided(), StageEnds, cancellation);
         probes = [.. parts.Stages.Select(stage => (IReadOnlyList<long>)[.. parts.Recipe.Evaluation.Probes.Select(probe => probe.ToSteps(stage.Steps, parts.TokensPerStep))])];
     }
 
@@ -66,7 +70,7 @@ internal sealed class RunSession : IDisposable
         if (replicas is SoloReplica) TakeFolder();
         if (resumed >= 0) loop.RestorePractices();
         else loop.RememberPractices();
-        if (replicas is ElasticReplicas elastic ? elastic.Begin() : RestoreFromMemory()) StateReplaced();
+        if (replicas is ElasticReplicas elastic ? elastic.Begin() : BeginAlone()) StateReplaced();
         while (true)
         {
             try
@@ -108,6 +112,19 @@ internal sealed class RunSession : IDisposable
         else if (loop.LastTold.Count == 0 && happened is Notice) early.Add(happened);
     }
 
+    private bool BeginAlone()
+    {
+        var replaced = RestoreFromMemory();
+        memory?.Join(null, [options.Memory!.Managers.Keys.Order(StringComparer.Ordinal).First()]);
+        return replaced;
+    }
+
+    /// <summary>What went wrong with snapshots on other threads is told on this one.</summary>
+    private void TellAlarms()
+    {
+        while (alarms.TryDequeue(out var line)) Tell(new Notice("warning", line));
+    }
+
     private void TakeFolder()
     {
         folder.WriteRecipe(parts.Recipe);
@@ -121,7 +138,6 @@ internal sealed class RunSession : IDisposable
         if (replicas.IsLeader == IsLeading) return;
         if (!replicas.IsLeader)
         {
-            memory?.Leave();
             writer!.Dispose();
             turn?.Dispose();
             (writer, turn) = (null, null);
@@ -140,15 +156,17 @@ internal sealed class RunSession : IDisposable
         var flops = TrainingFlops.PerToken(parts.Config, parts.Config.Context, parts.Model.Map);
         Tell(new RunStarted(folder.Path, RecipeWriter.ToYaml(parts.Recipe), parts.Model.Parameters.Layout.Length, parts.TotalSteps, parts.TokensPerStep,
             Progress.Step - (takesOver ? 1 : 0), flops, ceiling, RunFacts.Of(parts, options.Yardsticks && !takesOver)));
-        memory?.Lead();
         foreach (var notice in early) Tell(notice);
         early.Clear();
         foreach (var last in loop.LastTold) Tell(last);
+        TellAlarms();
     }
 
     private bool RestoreFromMemory()
     {
-        if (memory?.Restore() is not { } how) return false;
+        var how = memory?.Restore();
+        TellAlarms();
+        if (how is null) return false;
         Tell(new Notice("info", how));
         return true;
     }
@@ -175,14 +193,15 @@ internal sealed class RunSession : IDisposable
             if ((replicas is SoloReplica && cancellation.IsCancellationRequested) || Progress.Step >= options.StopAtStep) return false;
             TakeStep();
             TellRecoveries();
-            if (writer?.Poll() is { } finished) Tell(finished);
+            Checkpoint(() => writer?.Poll() is { } finished ? [finished] : []);
             var step = Progress.Step;
-            if (IsLeading && step % snapshotEvery == 0) memory?.Offer();
+            if (step % snapshotEvery == 0 && loop.Agreement.Snapshot) memory?.Offer();
+            TellAlarms();
             // The beginning of a stage is worth a checkpoint of its own.
             due |= (checkpointEvery > 0 && step % checkpointEvery == 0) || (step == Progress.StageStart && step < parts.TotalSteps) || step == parts.TrunkStep;
             if (due && loop.IsSavePoint && step < parts.TotalSteps)
             {
-                if (writer is not null) foreach (var written in writer.Begin()) Tell(written);
+                Checkpoint(() => writer?.Begin() ?? []);
                 due = false;
             }
             if (step == parts.TotalSteps) StageEnds();
@@ -203,6 +222,8 @@ internal sealed class RunSession : IDisposable
     /// <summary>What is seen and kept of a finished stage, before the state goes over to the next.</summary>
     private void StageEnds()
     {
+        // What a new stage changes must not change under a copy.
+        memory?.WaitCopied();
         if (!IsLeading) return;
         heldOut.AtStageEnd = true;
         EvaluateNow();
@@ -221,6 +242,19 @@ internal sealed class RunSession : IDisposable
         TorchRuntime.ReleaseFreeMemory();
     }
 
+    /// <summary>A step of writing a checkpoint. While the newest state is in memory, a disk that is full for a while does not end the run.</summary>
+    private void Checkpoint(Func<IEnumerable<CheckpointWritten>> part)
+    {
+        try
+        {
+            foreach (var written in part()) Tell(written);
+        }
+        catch (PerennialException failed) when (memory is { IsReady: true })
+        {
+            Tell(new Notice("warning", $"{failed.Message}; training goes on, its state is in memory; the next checkpoint is tried when it is due"));
+        }
+    }
+
     private void TakeStep()
     {
         try
@@ -237,6 +271,7 @@ internal sealed class RunSession : IDisposable
 
     private void Regroup()
     {
+        memory?.WaitCopied();
         if (((ElasticReplicas)replicas).Regroup()) StateReplaced();
         Lead();
         Tell(new Notice("info", $"membership {replicas.Epoch}: {replicas.Shares(parts.Recipe.Training.Batch).ByRank.Count} processes from step {Progress.Step + 1} on"));
@@ -253,8 +288,8 @@ internal sealed class RunSession : IDisposable
             if (memory is { Account: var account } && account.Taken > 0)
             {
                 Tell(new Notice("info", $"memory snapshots: {account.Taken} taken, {account.Skipped} skipped, the steps waited {account.Stall:F2} s for them"));
-                if (completed) memory.Retire();
             }
+            TellAlarms();
         }
         var speed = loop.Work.Seconds > 0 ? loop.Work.Tokens / loop.Work.Seconds : 0;
         var result = new RunResult
@@ -274,8 +309,26 @@ internal sealed class RunSession : IDisposable
         return result;
     }
 
-    /// <summary>Makes the present step durable, unless it is already.</summary>
+    /// <summary>Makes the present step durable, unless it is already; where the state outlives this process in memory, a full disk is given time.</summary>
     private void Save()
+    {
+        for (var tries = 0; tries < MostSaves && memory is { IsReady: true }; tries++)
+        {
+            try
+            {
+                SaveNow();
+                return;
+            }
+            catch (PerennialException failed)
+            {
+                Tell(new Notice("warning", $"{failed.Message}; trying again"));
+                Thread.Sleep(TimeSpan.FromSeconds(1));
+            }
+        }
+        SaveNow();
+    }
+
+    private void SaveNow()
     {
         if (writer!.Finish() is { } earlier) Tell(earlier);
         if (writer.DurableStep == Progress.Step) return;

@@ -85,6 +85,37 @@ public class MetricsFileTests
     }
 
     [Fact]
+    public void What_could_not_be_written_is_written_when_it_can_be()
+    {
+        using var folder = new TemporaryFolder();
+        var told = new List<string>();
+        using (var metrics = new MetricsFile(told.Add))
+        {
+            metrics.Observe(Samples.Start(folder["run"]));
+            metrics.Observe(Samples.Step(1));
+            // Another leader's file, moved away and replaced by a folder: nothing can be written there for a while.
+            using (var other = new MetricsFile(told.Add))
+            {
+                Directory.CreateDirectory(folder["taken"]);
+                Directory.CreateDirectory(Path.Combine(folder["taken"], MetricsFile.Name));
+                other.Observe(Samples.Start(folder["taken"]));
+                other.Observe(Samples.Step(1));
+                Assert.Single(told);
+                Directory.Delete(Path.Combine(folder["taken"], MetricsFile.Name));
+                other.Observe(Samples.Step(2));
+            }
+            metrics.Observe(Samples.Step(2));
+        }
+        Assert.Equal(2, told.Count);
+        foreach (var run in new[] { "run", "taken" })
+        {
+            var events = MetricsFile.Read(folder[run]).ToList();
+            Assert.IsType<RunStarted>(events[0]);
+            Assert.Equal([1L, 2], events.OfType<StepDone>().Select(step => step.Step));
+        }
+    }
+
+    [Fact]
     public void Folding_live_and_folding_from_file_agree()
     {
         using var folder = new TemporaryFolder();

@@ -43,7 +43,7 @@ public sealed class SmallPartsTests
     public void The_step_to_restore_needs_every_group()
     {
         RankInventory Holds(int rank, params long[] steps) => new(new(Guid.Empty, rank, 0, 100, 2, rank % 2, 1), 1, true, -1, "",
-            [.. steps.SelectMany((step, slot) => new[] { new SlotReport(SlotKind.Data, slot, SlotState.Prepared, step, true), new SlotReport(SlotKind.Parity, slot, SlotState.Prepared, step, false) })]);
+            [.. steps.SelectMany((step, slot) => new[] { new SlotReport(SlotKind.Data, slot, SlotState.Prepared, step, true, null, []), new SlotReport(SlotKind.Parity, slot, SlotState.Prepared, step, false, null, []) })]);
         ShardingGroup[] groups = [new([0, 1], 1), new([2, 3], 1)];
         Assert.Equal(7, RestoreChoice.Of(groups, [Holds(0, 7, 6), Holds(1, 7, 6), Holds(2, 7, 6), Holds(3, 7, 6)]).Step);
         var one = RestoreChoice.Of(groups, [Holds(0, 7, 6), Holds(1, 6), Holds(2, 6), Holds(3, 7)]);
@@ -53,7 +53,7 @@ public sealed class SmallPartsTests
         Assert.Contains("cannot be restored from memory", older.Reasons[0], StringComparison.Ordinal);
         Assert.Null(RestoreChoice.Of(groups, [Holds(0, 7), Holds(1, 7)]).Step);
         // Data of the step without its parity does not make up for a lost member.
-        var bare = new RankInventory(new(Guid.Empty, 1, 0, 100, 2, 1, 1), 1, true, -1, "", [new(SlotKind.Data, 0, SlotState.Prepared, 7, true)]);
+        var bare = new RankInventory(new(Guid.Empty, 1, 0, 100, 2, 1, 1), 1, true, -1, "", [new(SlotKind.Data, 0, SlotState.Prepared, 7, true, null, [])]);
         Assert.Null(RestoreChoice.Of([groups[0]], [bare]).Step);
     }
 }

@@ -1,0 +1,188 @@
+using System.Diagnostics;
+using Perennial.Core;
+using Perennial.Models;
+using Perennial.Resilience.Snapshots;
+using Perennial.Tensors;
+using Perennial.Training.Memory;
+using Perennial.Training.State;
+
+namespace Perennial.Training.Bench;
+
+/// <summary>How a state is kept in <c>bench snapshot</c>.</summary>
+public enum KeepMode
+{
+    /// <summary>Not at all: what the others are compared with.</summary>
+    Nothing,
+
+    /// <summary>A snapshot in a manager's memory after every step, beside the next.</summary>
+    Memory,
+
+    /// <summary>A checkpoint after every step: copied at once, written and made durable beside the next.</summary>
+    AsynchronousDisk,
+
+    /// <summary>A checkpoint after every step, durable before the next begins.</summary>
+    SynchronousDisk,
+}
+
+/// <summary>What <c>bench snapshot</c> is asked for.</summary>
+public sealed record SnapshotBenchOptions
+{
+    /// <summary>The run's id at the manager.</summary>
+    public required Guid RunId { get; init; }
+
+    /// <summary>The manager, a process of its own.</summary>
+    public required SnapshotEndpoint Manager { get; init; }
+
+    /// <summary>Folder on the disk that checkpoints are measured on.</summary>
+    public required string Folder { get; init; }
+
+    /// <summary>Sequences of 256 tokens of a step.</summary>
+    public int Rows { get; init; } = 16;
+
+    /// <summary>Steps in a row of one mode.</summary>
+    public int Steps { get; init; } = 3;
+
+    /// <summary>Rounds; each times all modes, in an order that rotates.</summary>
+    public int Rounds { get; init; } = 3;
+}
+
+/// <summary>What was measured of one mode. Times are medians over rounds, seconds.</summary>
+/// <param name="Mode">The mode.</param>
+/// <param name="Step">Time of a step, everything that the mode costs included.</param>
+/// <param name="OverPlain">Median over rounds of the mode's time over that of nothing kept, in the same round.</param>
+/// <param name="Wait">Time of a step that training stood still for the mode.</param>
+/// <param name="Bytes">Bytes kept a step.</param>
+/// <param name="Parameters">Parameters of the model.</param>
+public sealed record SnapshotBenchResult(KeepMode Mode, double Step, double OverPlain, double Wait, long Bytes, long Parameters);
+
+/// <summary>
+/// Times real training steps of a model with 25 M parameters while its state is kept after every one of them, each way in turn and in the same
+/// process: in memory outside the trainer, on disk asynchronously, on disk synchronously.
+/// </summary>
+public static class SnapshotBench
+{
+    private const int Time = 256;
+
+    /// <summary>Measures.</summary>
+    /// <exception cref="PerennialException">Exit 1: the manager or the folder cannot be used.</exception>
+    public static IReadOnlyList<SnapshotBenchResult> Run(SnapshotBenchOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        var config = new LlamaArchitecture(new LlamaOptions { Layers = 8, Width = 448, Heads = 7, Context = Time }).Describe(8192, 0);
+        var shape = new BenchShape("25m", config, options.Rows, Math.Min(8, options.Rows), Time);
+        using var trainer = new FusedStep(shape, Bfloat16.IsNative ? Precision.Bfloat16 : Precision.Float32);
+        var problems = new List<string>();
+        using var keeper = new Keeper(options, trainer.State, problems.Add);
+        var modes = Enum.GetValues<KeepMode>();
+        var times = modes.ToDictionary(mode => mode, _ => new List<double>());
+        var waits = modes.ToDictionary(mode => mode, _ => new List<double>());
+        for (var step = 0; step < 2; step++) trainer.Run(++keeper.Step);
+        for (var round = 0; round < options.Rounds; round++)
+            for (var i = 0; i < modes.Length; i++)
+            {
+                var mode = modes[(i + round) % modes.Length];
+                var (seconds, wait) = keeper.Time(mode, trainer, options.Steps);
+                times[mode].Add(seconds / options.Steps);
+                waits[mode].Add(wait / options.Steps);
+            }
+        if (problems.Count > 0) throw PerennialException.Failed($"snapshots went wrong while they were timed: {problems[0]}");
+        return [.. modes.Select(mode => new SnapshotBenchResult(mode, Median(times[mode]), Median(times[mode].Zip(times[KeepMode.Nothing], (mine, plain) => mine / plain)), Median(waits[mode]),
+            mode == KeepMode.Nothing ? 0 : keeper.Bytes, trainer.State.Parameters.Layout.Length))];
+    }
+
+    private static double Median(IEnumerable<double> values)
+    {
+        var sorted = values.Order().ToArray();
+        return sorted.Length % 2 == 1 ? sorted[sorted.Length / 2] : (sorted[sorted.Length / 2 - 1] + sorted[sorted.Length / 2]) / 2;
+    }
+
+    /// <summary>Keeps the state one way or the other.</summary>
+    private sealed class Keeper : IDisposable
+    {
+        private readonly TrainingState state;
+        private readonly string folder;
+        private readonly MemorySnapshots memory;
+        private readonly StateBytes bytes;
+        private readonly StateSnapshot copy;
+        private Task writing = Task.CompletedTask;
+
+        public Keeper(SnapshotBenchOptions options, TrainingState state, Action<string> problem)
+        {
+            (this.state, folder) = (state, options.Folder);
+            var settings = new MemorySettings { RunId = options.RunId, Managers = new Dictionary<string, SnapshotEndpoint>(StringComparer.Ordinal) { ["local"] = options.Manager } };
+            (bytes, copy, memory) = (new StateBytes(state), new StateSnapshot(state), new MemorySnapshots(settings, state, problem));
+            memory.Join(null, ["local"]);
+        }
+
+        public long Step { get; set; }
+
+        public long Bytes => bytes.Count;
+
+        /// <summary>Seconds of some steps in a row, and of those the seconds that training stood still.</summary>
+        public (double Seconds, double Wait) Time(KeepMode mode, FusedStep trainer, int steps)
+        {
+            var wait = 0.0;
+            void Still(Action what)
+            {
+                var start = Stopwatch.GetTimestamp();
+                what();
+                wait += Stopwatch.GetElapsedTime(start).TotalSeconds;
+            }
+            trainer.BeforeUpdate = mode == KeepMode.Memory ? () => Still(memory.WaitDecided) : null;
+            var clock = Stopwatch.GetTimestamp();
+            for (var step = 0; step < steps; step++)
+            {
+                trainer.Run(++Step);
+                state.Progress = state.Progress with { Step = Step };
+                switch (mode)
+                {
+                    case KeepMode.Memory:
+                        Still(memory.Offer);
+                        break;
+                    case KeepMode.AsynchronousDisk:
+                        Still(() =>
+                        {
+                            writing.GetAwaiter().GetResult();
+                            copy.Take(state);
+                        });
+                        writing = Task.Run(Write);
+                        break;
+                    case KeepMode.SynchronousDisk:
+                        Still(() =>
+                        {
+                            copy.Take(state);
+                            Write();
+                        });
+                        break;
+                }
+            }
+            // What is still under way belongs to these steps.
+            if (mode == KeepMode.Memory) memory.WaitDecided();
+            writing.GetAwaiter().GetResult();
+            return (Stopwatch.GetElapsedTime(clock).TotalSeconds, wait);
+        }
+
+        public void Dispose()
+        {
+            writing.GetAwaiter().GetResult();
+            memory.Dispose();
+            bytes.Dispose();
+            copy.Dispose();
+        }
+
+        private void Write()
+        {
+            foreach (var (name, values) in copy.Slots.Select(slot => (slot.Name, slot.Values)).Prepend(("parameters", copy.Parameters)))
+            {
+                var (address, count) = (TensorMemory.Pointer(values), values.NumberOfElements * values.ElementSize);
+                AtomicFile.Write(Path.Combine(folder, name + ".bin"), stream => WriteAll(stream, address, count));
+            }
+        }
+
+        private static unsafe void WriteAll(Stream stream, nint address, long count)
+        {
+            const int Piece = 8 << 20;
+            for (var done = 0L; done < count; done += Piece) stream.Write(new ReadOnlySpan<byte>((byte*)address + done, (int)Math.Min(Piece, count - done)));
+        }
+    }
+}

@@ -1,0 +1,80 @@
+using System.IO.Hashing;
+using System.Runtime.InteropServices;
+using System.Text;
+using Perennial.Resilience.Snapshots;
+using Perennial.Tensors;
+using Perennial.Training.State;
+using TorchSharp;
+
+namespace Perennial.Training.Memory;
+
+/// <summary>
+/// The whole training state as one row of bytes, without a copy: the progress (length, JSON, zeros), the flat parameters, every slot. Any
+/// slice of it is a few ranges of memory.
+/// </summary>
+/// <param name="state">The state.</param>
+internal sealed unsafe class StateBytes(TrainingState state) : IDisposable
+{
+    private const int ProgressRoom = 1 << 20;
+    private readonly byte* progress = (byte*)NativeMemory.AllocZeroed(ProgressRoom);
+
+    /// <summary>Bytes in all.</summary>
+    public long Count { get; } = ProgressRoom + Buffers(state).Sum(Bytes);
+
+    /// <summary>Takes the present progress in; false where it has grown too large.</summary>
+    public bool Refresh()
+    {
+        var json = Encoding.UTF8.GetBytes(ProgressJson.Write(state.Progress));
+        if (json.Length > ProgressRoom - sizeof(int)) return false;
+        var before = *(int*)progress;
+        *(int*)progress = json.Length;
+        json.CopyTo(new Span<byte>(progress + sizeof(int), json.Length));
+        if (before > json.Length) NativeMemory.Clear(progress + sizeof(int) + json.Length, (nuint)(before - json.Length));
+        return true;
+    }
+
+    /// <summary>Where the bytes of a slice are; fewer than asked for where the state ends before.</summary>
+    public IReadOnlyList<StateRange> Ranges(long start, long bytes)
+    {
+        var ranges = new List<StateRange>();
+        var at = 0L;
+        foreach (var (address, length) in Buffers(state).Select(values => (TensorMemory.Pointer(values), Bytes(values))).Prepend(((nint)progress, ProgressRoom)))
+        {
+            var (from, to) = (Math.Max(start, at), Math.Min(start + bytes, at + length));
+            if (from < to) ranges.Add(new StateRange((nint)(address + (from - at)), to - from));
+            at += length;
+        }
+        return ranges;
+    }
+
+    /// <summary>Replaces the state by what <see cref="Count"/> bytes say.</summary>
+    public void Load(nint bytes, string origin)
+    {
+        var from = (byte*)bytes;
+        // The progress is read first: where it is nonsense nothing has moved yet.
+        var length = *(int*)from;
+        if (length is < 2 or > ProgressRoom - sizeof(int)) throw Core.PerennialException.Damaged($"{origin}: the progress has an impossible length");
+        var restored = ProgressJson.Read(Encoding.UTF8.GetString(from + sizeof(int), length), origin);
+        from += ProgressRoom;
+        foreach (var values in Buffers(state))
+        {
+            Buffer.MemoryCopy(from, (void*)TensorMemory.Pointer(values), Bytes(values), Bytes(values));
+            from += Bytes(values);
+        }
+        state.Progress = restored;
+    }
+
+    /// <summary>What the state consists of, with the size of a slice: memory of anything else is not this state's.</summary>
+    public ulong LayoutHash(long sliceBytes)
+    {
+        var names = string.Join('\n', state.Parameters.Layout.Entries.Select(entry => $"{entry.Name} {string.Join('x', entry.Shape)}").Concat(state.Slots.Select(slot => $"{slot.Name} {slot.Values.dtype} {slot.Values.NumberOfElements}")));
+        return XxHash3.HashToUInt64(Encoding.UTF8.GetBytes($"{names}\nslices of {sliceBytes}"));
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => NativeMemory.Free(progress);
+
+    private static IEnumerable<torch.Tensor> Buffers(TrainingState state) => state.Slots.Select(slot => slot.Values).Prepend(state.Parameters.Values);
+
+    private static long Bytes(torch.Tensor values) => values.NumberOfElements * values.ElementSize;
+}

@@ -75,7 +75,7 @@ internal sealed class TrainingLoop(RunParts parts, IReplicas replicas, GradientP
         var rate = (stage.Recipe.Rate ?? parts.Rates.Rate) * progress.RateFactor * Factor(progress.Step);
         var (loss, norm, refusal) = perLayer is null ? TakeWhole(batch, shares, rate)
             : perLayer.Run(batch, progress.Step + 1 - progress.OptimizerStart, rate, loss => SpikeTest.Reason(spikes, progress, loss, norm: 0), beforeUpdate);
-        if (perLayer is not null) Agreement = new StepAgreement(loss, cancellation.IsCancellationRequested, Regroup: false);
+        if (perLayer is not null) Agreement = new StepAgreement(loss, cancellation.IsCancellationRequested, Regroup: false, Snapshot: true);
         if (refusal is not null)
         {
             Refuse(refusal, batch, fresh.Rows);

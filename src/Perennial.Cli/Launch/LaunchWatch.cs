@@ -21,7 +21,7 @@ internal sealed class LaunchWatch(bool restarts)
 
     /// <summary>A fault was made just now.</summary>
     /// <param name="interrupts">Whether training stands still because of it.</param>
-    public void OnFault(bool interrupts)
+    public void OnFault(bool interrupts = true)
     {
         Faults++;
         if (!interrupts) return;

@@ -163,7 +163,10 @@ public sealed class SnapshotAgent : IDisposable
             try
             {
                 for (var slot = 0; slot < 2; slot++)
-                    if (attachment.Memory.Slot(SlotKind.Data, slot) is { State: SlotState.Writing } open) EncodeLate(open.Step);
+                {
+                    // Prepared too: a peer's share may have come before this rank sends its own.
+                    if (attachment.Memory.Slot(SlotKind.Data, slot) is { State: SlotState.Writing or SlotState.Prepared } open) EncodeLate(open.Step);
+                }
             }
             catch (IOException error)
             {

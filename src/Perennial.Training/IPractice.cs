@@ -104,3 +104,9 @@ public interface IFillsBatch
     /// <summary>Share of a stage's rows that are new ones in the mean, where the stage's tokens are to count new ones only; 1 where they count all.</summary>
     double FreshShare(int stage);
 }
+
+/// <summary>
+/// Marks a practice that works where a process has a part of the model only: its slots have one number a parameter of that part, it takes
+/// nothing from the gradient, and it makes the same calls on every process. Others are refused under a parallel shape that cuts the model or its state.
+/// </summary>
+public interface IPartwisePractice : IPractice;

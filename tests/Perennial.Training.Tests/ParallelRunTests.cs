@@ -149,50 +149,9 @@ public sealed class ParallelRunTests : IDisposable
         }
     }
 
-    private sealed class SimulatedDeathException : Exception;
-
     /// <summary>Its process dies in the 21st collective call of a step: without a word, as by SIGKILL.</summary>
     private sealed class DyingFactory(ThreadHub hub) : ICommunicatorFactory
     {
-        public ICommunicator Create(GroupSettings settings, CancellationToken cancellation = default) => new Dying(hub.Join(settings, cancellation));
-    }
-
-    private sealed class Dying(ThreadCommunicator inner) : ICommunicator
-    {
-        private int calls;
-
-        public int Rank => inner.Rank;
-
-        public int Size => inner.Size;
-
-        public long Epoch => inner.Epoch;
-
-        public void AllReduce(nint data, long count, ElementType type, Reduction reduction = Reduction.Sum, CallOptions options = default)
-        {
-            if (++calls == 21)
-            {
-                inner.Kill();
-                throw new SimulatedDeathException();
-            }
-            inner.AllReduce(data, count, type, reduction, options);
-        }
-
-        public void ReduceScatter(nint source, nint destination, ReadOnlySpan<long> counts, ElementType type, Reduction reduction = Reduction.Sum, CallOptions options = default) => inner.ReduceScatter(source, destination, counts, type, reduction, options);
-
-        public void AllGather(nint source, nint destination, ReadOnlySpan<long> counts, ElementType type, CallOptions options = default) => inner.AllGather(source, destination, counts, type, options);
-
-        public void Broadcast(nint data, long count, ElementType type, int root, CallOptions options = default) => inner.Broadcast(data, count, type, root, options);
-
-        public void Send(nint data, long count, ElementType type, int to, CallOptions options = default) => inner.Send(data, count, type, to, options);
-
-        public void Receive(nint data, long count, ElementType type, int from, CallOptions options = default) => inner.Receive(data, count, type, from, options);
-
-        public void Barrier(CallOptions options = default) => inner.Barrier(options);
-
-        public ICommunicator? Split(int color, int key, CallOptions options = default) => inner.Split(color, key, options);
-
-        public void Abort(string reason) => inner.Abort(reason);
-
-        public void Dispose() => inner.Dispose();
+        public ICommunicator Create(GroupSettings settings, CancellationToken cancellation = default) => new DyingCommunicator(hub.Join(settings, cancellation), 21);
     }
 }

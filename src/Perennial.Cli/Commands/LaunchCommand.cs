@@ -13,6 +13,7 @@ using Perennial.Resilience.Groups;
 using Perennial.Resilience.Snapshots;
 using Perennial.Resilience.Survival;
 using Perennial.Training;
+using Perennial.Training.Parallel;
 using Perennial.Training.Recipes;
 using Perennial.Training.Runs;
 using Spectre.Console;
@@ -39,7 +40,8 @@ internal static class LaunchCommand
             if (count is < 1 or > 1024) throw PerennialException.Usage("--workers must be from 1 to 1024");
             var path = parsed.GetRequiredValue(recipe);
             var bound = new RecipeLoader(context.Components).Load(path, parsed.GetValue(set));
-            if (count > bound.Training.Batch) throw PerennialException.Usage($"--workers {count}: a step has {bound.Training.Batch} windows (training.batch); take at most as many workers");
+            ParallelPlace.RequireWorkers(bound, count, $"--workers {count}");
+            if (bound.Parallel is not { IsFixed: true } && count > bound.Training.Batch) throw PerennialException.Usage($"--workers {count}: a step has {bound.Training.Batch} windows (training.batch); take at most as many workers");
             var places = parsed.GetValue(nodes);
             if (places < 1 || places > count) throw PerennialException.Usage($"--nodes {places}: every node needs a worker, so from 1 to {count}");
             var parity = Parity(bound.Resilience, places, context.Error.WriteLine);
@@ -52,8 +54,8 @@ internal static class LaunchCommand
             using var embedded = parsed.GetValue(store) is null ? EmbeddedStore.Start() : null;
             var address = embedded?.Address ?? StoreAddress.Parse(parsed.GetValue(store)!);
             var restarts = bound.Resilience.Policy.Create().Restarts;
-            // A restart is from disk: nothing is kept in memory for it.
-            IReadOnlyList<NodeManager> managers = bound.Resilience.Snapshot.Amount > 0 && !restarts ? [.. Enumerable.Range(0, places).Select(node => new NodeManager(folder.SnapshotId(), $"node{node}"))] : [];
+            // A restart is from disk: nothing is kept in memory for it. Under a fixed shape what outlives a process is its peers' memory and the checkpoints.
+            IReadOnlyList<NodeManager> managers = bound.Resilience.Snapshot.Amount > 0 && !restarts && bound.Parallel is not { IsFixed: true } ? [.. Enumerable.Range(0, places).Select(node => new NodeManager(folder.SnapshotId(), $"node{node}"))] : [];
             foreach (var manager in managers) manager.Start();
             foreach (var manager in managers) manager.Await(TimeSpan.FromSeconds(30));
             List<string> arguments = ["train", path, "--run", folder.Path, "--json"];

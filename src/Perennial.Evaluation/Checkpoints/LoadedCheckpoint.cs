@@ -5,6 +5,7 @@ using Perennial.Models;
 using Perennial.Models.HuggingFace;
 using Perennial.Resilience;
 using Perennial.Tensors;
+using Perennial.Training.Checkpoints;
 
 namespace Perennial.Evaluation.Checkpoints;
 
@@ -36,11 +37,13 @@ public sealed record LoadedCheckpoint(string Folder, string? RunFolder, ILanguag
             throw PerennialException.Damaged(
                 $"{Path.Combine(folder, TokenizerFile)}: has {tokenizer.VocabularySize} tokens, but the model knows {config.Vocabulary}; put the tokenizer there that the model was trained with");
         }
-        WeightFiles.Check(folder, config);
+        var isSharded = ShardedCheckpoint.IsIn(folder);
+        if (!isSharded) WeightFiles.Check(folder, config);
         var model = new Decoder(config, precision);
         try
         {
-            WeightFiles.Read(folder, config, model.Parameters.Layout, model.Parameters.Values);
+            if (isSharded) ShardedCheckpoint.ReadWeights(folder, config, model.Parameters.Values);
+            else WeightFiles.Read(folder, config, model.Parameters.Layout, model.Parameters.Values);
             model.ParametersChanged();
             return new LoadedCheckpoint(folder, run, model, tokenizer);
         }

@@ -124,10 +124,12 @@ public static class WeightFiles
         return name;
     }
 
-    private static void CheckEntry(string path, SafetensorsEntry entry, FlatEntry target)
+    internal static void CheckEntry(string path, SafetensorsEntry entry, FlatEntry target) => CheckShape(path, entry, target.Shape);
+
+    internal static void CheckShape(string path, SafetensorsEntry entry, IReadOnlyList<long> shape)
     {
-        if (!entry.Shape.SequenceEqual(target.Shape))
-            throw PerennialException.Damaged($"{path}: tensor '{entry.Name}' has shape [{string.Join(", ", entry.Shape)}], the model needs [{string.Join(", ", target.Shape)}]");
+        if (!entry.Shape.SequenceEqual(shape))
+            throw PerennialException.Damaged($"{path}: tensor '{entry.Name}' has shape [{string.Join(", ", entry.Shape)}], the model needs [{string.Join(", ", shape)}]");
         if (entry.Type is not (SafetensorsType.F32 or SafetensorsType.F16 or SafetensorsType.BF16))
             throw PerennialException.Damaged($"{path}: tensor '{entry.Name}' is {entry.Type}; only F32, F16 and BF16 weights are read without loss");
     }
@@ -147,22 +149,22 @@ public static class WeightFiles
         }
     }
 
-    private const string HeadName = "lm_head.weight";
+    internal const string HeadName = "lm_head.weight";
 
     /// <summary>The layout's name of a tensor, whether or not the file spells the model's prefix.</summary>
-    private static string? Canonical(string name, DecoderConfig config, FlatLayout layout)
+    internal static string? Canonical(string name, DecoderConfig config, FlatLayout layout)
     {
         if (layout.Contains(name)) return name;
         var prefix = config.Family == ModelFamily.Gpt2 ? "transformer." : "model.";
         return layout.Contains(prefix + name) ? prefix + name : null;
     }
 
-    private static bool IsRepeatedHead(string name, DecoderConfig config) => config.TiedHead && name == HeadName;
+    internal static bool IsRepeatedHead(string name, DecoderConfig config) => config.TiedHead && name == HeadName;
 
     // GPT-2 files carry the causal mask as buffers, older Llama files the rotary frequencies.
-    private static bool IsBuffer(string name, DecoderConfig config) => config.Family == ModelFamily.Gpt2
+    internal static bool IsBuffer(string name, DecoderConfig config) => config.Family == ModelFamily.Gpt2
         ? name.EndsWith(".attn.bias", StringComparison.Ordinal) || name.EndsWith(".attn.masked_bias", StringComparison.Ordinal)
         : name.EndsWith(".rotary_emb.inv_freq", StringComparison.Ordinal);
 
-    private static string Hint(string name) => name.EndsWith(".bias", StringComparison.Ordinal) ? ": biases there are not supported" : "";
+    internal static string Hint(string name) => name.EndsWith(".bias", StringComparison.Ordinal) ? ": biases there are not supported" : "";
 }

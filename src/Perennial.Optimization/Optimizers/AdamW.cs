@@ -42,7 +42,7 @@ public sealed record AdamWOptions : IOptimizerOptions, IValidatedOptions
 /// Memory: 8 bytes a parameter (two float32 moments).
 /// </summary>
 [Component("adamw")]
-public sealed class AdamW : IEntryOptimizer
+public sealed class AdamW : IEntryOptimizer, IElementwiseOptimizer
 {
     private readonly AdamWOptions options;
     private readonly FlatParameters parameters;

@@ -56,7 +56,7 @@ public sealed record LionOptions : IOptimizerOptions, IValidatedOptions
 /// Memory: 4 bytes a parameter (2 with a bfloat16 momentum).
 /// </summary>
 [Component("lion")]
-public sealed class Lion : IEntryOptimizer
+public sealed class Lion : IEntryOptimizer, IElementwiseOptimizer
 {
     private readonly LionOptions options;
     private readonly FlatParameters parameters;

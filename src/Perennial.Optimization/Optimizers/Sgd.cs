@@ -38,7 +38,7 @@ public sealed record SgdOptions : IOptimizerOptions
 /// Memory: 4 bytes a parameter with momentum, none without.
 /// </summary>
 [Component("sgd")]
-public sealed class Sgd : IEntryOptimizer
+public sealed class Sgd : IEntryOptimizer, IElementwiseOptimizer
 {
     private readonly SgdOptions options;
     private readonly FlatParameters parameters;

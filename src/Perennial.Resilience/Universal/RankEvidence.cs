@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using System.Text.Json;
 using Perennial.Core.Safetensors;
 using Perennial.Resilience.Layouts;
 using Perennial.Resilience.Plans;
@@ -30,6 +31,13 @@ public sealed record RankEvidence(int Rank, IReadOnlyList<SlotEvidence> Slots, P
         ArgumentNullException.ThrowIfNull(buffers);
         return new(rank, [.. layout.Slots.Select(slot => Gather(layout, slot, rank, buffers, ledgers))], progress);
     }
+
+    /// <summary>The evidence as it travels between processes.</summary>
+    public byte[] ToJson() => JsonSerializer.SerializeToUtf8Bytes(this, UniversalJson.Options);
+
+    /// <summary>Reads what <see cref="ToJson"/> wrote.</summary>
+    /// <exception cref="JsonException">It is something else.</exception>
+    public static RankEvidence FromJson(ReadOnlySpan<byte> json) => JsonSerializer.Deserialize<RankEvidence>(json, UniversalJson.Options)!;
 
     private static SlotEvidence Gather(StateLayout layout, SlotLayout slot, int rank, IReadOnlyDictionary<string, FlatBytes> buffers, IReadOnlyDictionary<string, FillLedger>? ledgers)
     {

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Perennial.Core;
 using Perennial.Resilience.Layouts;
 
@@ -16,6 +17,13 @@ public sealed record SlotSummary(StateSlot Slot, IReadOnlyDictionary<string, Con
 /// <param name="Progress">The state that is not a tensor.</param>
 public sealed record StateSummary(IReadOnlyList<SlotSummary> Slots, IReadOnlyList<string> Frozen, ProgressRecord Progress)
 {
+    /// <summary>The summary as it travels between processes.</summary>
+    public byte[] ToJson() => JsonSerializer.SerializeToUtf8Bytes(this, UniversalJson.Options);
+
+    /// <summary>Reads what <see cref="ToJson"/> wrote.</summary>
+    /// <exception cref="JsonException">It is something else.</exception>
+    public static StateSummary FromJson(ReadOnlySpan<byte> json) => JsonSerializer.Deserialize<StateSummary>(json, UniversalJson.Options)!;
+
     /// <summary>Sums up a state before it is saved or moved, from the evidence of all its ranks.</summary>
     /// <exception cref="PerennialException">Exit 1: replicas that should be equal differ, or ranks disagree; the state must not be saved.</exception>
     public static StateSummary Of(StateLayout layout, IReadOnlyList<RankEvidence> evidence, IReadOnlyList<string>? frozen = null)

@@ -53,6 +53,9 @@ public static class UniversalWriter
         return report;
     }
 
+    /// <summary>Whether every rank has written its part and its report; the reports may still be of another save.</summary>
+    public static bool IsReported(string folder, int ranks) => Enumerable.Range(0, ranks).All(rank => File.Exists(ReportPath(folder, rank)));
+
     /// <summary>Reads all reports, checks them, writes the manifest, and removes the reports. For one rank, after all have written.</summary>
     /// <param name="folder">The checkpoint's folder.</param>
     /// <param name="save">The save's name.</param>

@@ -72,7 +72,8 @@ public static class CheckpointArithmetic
             throw PerennialException.Usage($"{folder}: is another architecture than {other}");
         var layout = DecoderLayout.Of(config);
         var values = zeros(layout.Length, ScalarType.Float32);
-        WeightFiles.Read(folder, config, layout, values);
+        if (ShardedCheckpoint.IsIn(folder)) ShardedCheckpoint.ReadWeights(folder, config, values);
+        else WeightFiles.Read(folder, config, layout, values);
         return (config, layout, values);
     }
 }

@@ -10,7 +10,9 @@ using static TorchSharp.torch;
 namespace Perennial.Training.Loop;
 
 /// <summary>Forward and backward of a batch in pieces: the flat gradient and the loss.</summary>
-internal sealed class GradientPass(RunParts parts) : IDisposable
+/// <param name="parts">The run.</param>
+/// <param name="passes">How this process takes its micro-batches, where it is not one after another through the whole model.</param>
+internal sealed class GradientPass(RunParts parts, IPasses? passes = null) : IDisposable
 {
     private readonly int rows = parts.Recipe.Training.MicroBatch ?? MicroBatches.DefaultRows(parts.Recipe.Training.Batch, parts.Config.Context);
     private readonly ExactSums? exact = parts.Recipe.Training.Sums == SumChoice.Exact ? new ExactSums(parts.State.Parameters.Values.NumberOfElements, parts.Recipe.Training.Batch) : null;
@@ -23,25 +25,31 @@ internal sealed class GradientPass(RunParts parts) : IDisposable
         var clock = Stopwatch.GetTimestamp();
         // Rows that nobody computes are not part of the step.
         var normalizer = (double)Math.Max(1, Objective.Targets(shares.Rows == batch.Rows ? batch : BatchRows.Take(batch, shares.Covered)));
-        parts.State.Parameters.ClearGradients();
+        parts.Model.Parameters.ClearGradients();
         exact?.Clear();
         var (sum, done) = (0.0, 0);
-        foreach (var piece in shares.ByRank[rank].SelectMany(range => MicroBatches.Of(BatchRows.Take(batch, range), rows)))
+        if (passes is not null) sum = passes.Run([.. shares.ByRank[rank].SelectMany(range => MicroBatches.Of(BatchRows.Take(batch, range), rows))], normalizer, Prepare);
+        else foreach (var piece in shares.ByRank[rank].SelectMany(range => MicroBatches.Of(BatchRows.Take(batch, range), rows)))
         {
             using var scope = NewDisposeScope();
-            parts.Model.Dropout = parts.Config.Dropout > 0 ? new DropoutKey(parts.Recipe.Seed, parts.State.Progress.Step + 1, Streams(piece, rank, done)) : null;
+            Prepare(piece);
             var loss = Objective.Loss(parts.Model, piece, normalizer);
             loss.backward();
             var part = loss.item<float>();
             sum += part;
-            done += piece.Rows;
             if (exact is null) continue;
             parts.State.Parameters.CompleteGradients();
             exact.Add(parts.State.Parameters.Gradients, part);
             parts.State.Parameters.ClearGradients();
         }
-        if (exact is null) parts.State.Parameters.CompleteGradients();
+        if (exact is null) parts.Model.Parameters.CompleteGradients();
         return new(sum, parts.State.Parameters.Gradients, exact, done, Stopwatch.GetElapsedTime(clock).TotalSeconds);
+
+        void Prepare(TokenBatch piece)
+        {
+            parts.Model.Dropout = parts.Config.Dropout > 0 ? new DropoutKey(parts.Recipe.Seed, parts.State.Progress.Step + 1, Streams(piece, rank, done)) : null;
+            done += piece.Rows;
+        }
     }
 
     /// <summary>The gradient of a batch's mean loss, without dropout, on this process alone; returns the loss, nats a target.</summary>

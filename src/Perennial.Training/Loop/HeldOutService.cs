@@ -1,10 +1,14 @@
+using Perennial.Models;
 using Perennial.Training.HeldOut;
 using static TorchSharp.torch;
 
 namespace Perennial.Training.Loop;
 
 /// <summary>Scores held-out text during a run and remembers the newest figure of each kind of weights.</summary>
-internal sealed class HeldOutService(RunParts parts, Action<RunEvent> tell)
+/// <param name="parts">The run.</param>
+/// <param name="tell">Told of every evaluation.</param>
+/// <param name="model">The model that is scored, where it is not the one that is trained.</param>
+internal sealed class HeldOutService(RunParts parts, Action<RunEvent> tell, ILanguageModel? model = null)
 {
     private readonly TextScorer scorer = new();
 
@@ -21,11 +25,11 @@ internal sealed class HeldOutService(RunParts parts, Action<RunEvent> tell)
         if (texts.All is null) return;
         using var _ = no_grad();
         using var scope = NewDisposeScope();
-        var sources = texts.Sources.Select(text => text.Tokens == 0 ? new TextScores(text, [], []) : scorer.Score(parts.Model, text)).ToList();
+        var sources = texts.Sources.Select(text => text.Tokens == 0 ? new TextScores(text, [], []) : scorer.Score(model ?? parts.Model, text)).ToList();
         EvaluationContext Context(string name, IEnumerable<int> members)
         {
             var joined = HeldOutTexts.Join(name, [.. members.Select(source => sources[source])]);
-            return new EvaluationContext(parts.Model, joined.Text, () => joined);
+            return new EvaluationContext(model ?? parts.Model, joined.Text, () => joined);
         }
         var context = Context("held-out", Enumerable.Range(0, sources.Count));
         foreach (var (kind, task) in parts.Tasks)

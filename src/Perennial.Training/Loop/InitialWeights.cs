@@ -3,6 +3,7 @@ using Perennial.Data;
 using Perennial.Data.Tokenizers;
 using Perennial.Models;
 using Perennial.Models.HuggingFace;
+using Perennial.Training.Parallel;
 using TorchSharp;
 
 namespace Perennial.Training.Loop;
@@ -20,10 +21,7 @@ public static class InitialWeights
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(tokenizer);
-        var differences = Differences(model.Config, ConfigJson.Read(folder)).ToList();
-        if (differences.Count > 0)
-            throw PerennialException.Usage($"model: differs from the checkpoint {folder} that it starts from ({string.Join("; ", differences)}); take model: {{ kind: checkpoint, path: {folder} }}");
-        CheckTokenizer(folder, model.Config, tokenizer);
+        RequireSame(folder, model.Config, tokenizer);
         if (model.Map is { } map)
         {
             using var plain = torch.zeros(map.PlainLayout.Length);
@@ -33,6 +31,28 @@ public static class InitialWeights
         else
             WeightFiles.Read(folder, model.Config, model.Parameters.Layout, model.Parameters.Values);
         model.ParametersChanged();
+    }
+
+    /// <summary>Fills a part of the model; whole tensors are read one at a time.</summary>
+    /// <param name="folder">The checkpoint.</param>
+    /// <param name="part">This process's part.</param>
+    /// <param name="tokenizer">The run's tokenizer.</param>
+    /// <exception cref="PerennialException">As for the whole model.</exception>
+    public static void Load(string folder, ParallelDecoder part, ITokenizer tokenizer)
+    {
+        ArgumentNullException.ThrowIfNull(part);
+        ArgumentNullException.ThrowIfNull(tokenizer);
+        RequireSame(folder, part.Placement.Config, tokenizer);
+        using var weights = WeightReader.Open(folder, part.Placement.Config);
+        part.Fill(index => weights.Values(part.Placement.Global.Entries[index].Name));
+    }
+
+    private static void RequireSame(string folder, DecoderConfig config, ITokenizer tokenizer)
+    {
+        var differences = Differences(config, ConfigJson.Read(folder)).ToList();
+        if (differences.Count > 0)
+            throw PerennialException.Usage($"model: differs from the checkpoint {folder} that it starts from ({string.Join("; ", differences)}); take model: {{ kind: checkpoint, path: {folder} }}");
+        CheckTokenizer(folder, config, tokenizer);
     }
 
     /// <summary>Refuses a tokenizer under which the checkpoint's embedding would mean other tokens.</summary>

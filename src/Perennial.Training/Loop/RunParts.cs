@@ -7,6 +7,7 @@ using Perennial.Optimization;
 using Perennial.Tensors;
 using Perennial.Training.HeldOut;
 using Perennial.Training.Mixing;
+using Perennial.Training.Parallel;
 using Perennial.Training.Recipes;
 using Perennial.Training.State;
 
@@ -15,7 +16,7 @@ namespace Perennial.Training.Loop;
 /// <summary>Everything that a resolved recipe is made into: data, model, optimizer, practices and the state that ties them.</summary>
 public sealed class RunParts : IDisposable
 {
-    private RunParts(Recipe recipe, PreparedData data)
+    private RunParts(Recipe recipe, PreparedData data, ParallelPlace? place)
     {
         (Recipe, Data) = (recipe, data);
         var architecture = recipe.Model.Create();
@@ -29,7 +30,14 @@ public sealed class RunParts : IDisposable
         var execution = new DecoderExecution { CheckpointActivations = recipe.Training.CheckpointActivations, SharedGradients = recipe.Training.PerLayer };
         var form = recipe.Parameterization.Create().Form;
         var map = form.IsPlain ? null : new WeightMap(Config, form, recipe.Seed);
-        if (architecture.InitialCheckpoint is { } folder)
+        if (place is not null)
+        {
+            Parallel = place.Make(recipe, Config, precision, execution);
+            Model = Parallel.Model;
+            if (architecture.InitialCheckpoint is { } start) InitialWeights.Load(start, Parallel, data.Tokenizer);
+            else Parallel.Initialize(recipe.Seed);
+        }
+        else if (architecture.InitialCheckpoint is { } folder)
         {
             var decoder = new Decoder(Config, precision, execution, map);
             InitialWeights.Load(folder, decoder, data.Tokenizer, recipe.Seed);
@@ -37,7 +45,7 @@ public sealed class RunParts : IDisposable
         }
         else
             Model = Decoder.Fresh(Config, recipe.Seed, precision, execution, map);
-        Optimizer = recipe.Optimizer.Create(Model.Parameters);
+        Optimizer = recipe.Optimizer.Create(Parallel?.Trained ?? Model.Parameters);
         Rates = (IOptimizerOptions)recipe.Optimizer.Options!;
         Restarts = form.Restarts is null ? null : new Restarts(form.Restarts, Model, Optimizer, recipe);
         Practices = [.. practices.Select(practice => practice.Spec.Create(Model.Parameters, new PracticeSetup(TotalSteps, TokensPerStep, recipe.Seed, data.Train.Count)))];
@@ -83,8 +91,11 @@ public sealed class RunParts : IDisposable
     /// <summary>Planned steps of all stages.</summary>
     public long TotalSteps { get; }
 
-    /// <summary>The model.</summary>
+    /// <summary>The model; under a parallel shape, this process's part.</summary>
     public ILanguageModel Model { get; }
+
+    /// <summary>This process's place in a parallel shape; null where it has the whole model.</summary>
+    public ParallelDecoder? Parallel { get; }
 
     /// <summary>The optimizer.</summary>
     public IOptimizer Optimizer { get; }
@@ -120,14 +131,18 @@ public sealed class RunParts : IDisposable
     public IReadOnlyList<(string Kind, IEvaluationTask Task)> Tasks { get; }
 
     /// <summary>Prepares data and makes everything. Nothing is written but prepared data in the cache.</summary>
+    /// <param name="recipe">The resolved recipe.</param>
+    /// <param name="notify">Takes progress lines.</param>
+    /// <param name="cancellation">Stops the preparation.</param>
+    /// <param name="place">This process's place in a parallel shape; null for the whole model.</param>
     /// <exception cref="Core.PerennialException">Exit 2 or 3, as the recipe's parts find.</exception>
-    public static RunParts Make(Recipe recipe, Action<string>? notify, CancellationToken cancellation)
+    public static RunParts Make(Recipe recipe, Action<string>? notify, CancellationToken cancellation, ParallelPlace? place = null)
     {
         ArgumentNullException.ThrowIfNull(recipe);
         var data = DataPreparation.Prepare(recipe.Data with { Sources = StageRecipe.AllSources(recipe) }, recipe.Seed, notify, cancellation);
         try
         {
-            return new RunParts(recipe, data);
+            return new RunParts(recipe, data, place);
         }
         catch
         {
@@ -160,7 +175,8 @@ public sealed class RunParts : IDisposable
         foreach (var practice in Practices) practice.Dispose();
         Branches?.Dispose();
         Optimizer.Dispose();
-        Model.Dispose();
+        if (Parallel is not null) Parallel.Dispose();
+        else Model.Dispose();
         Data.Dispose();
     }
 }

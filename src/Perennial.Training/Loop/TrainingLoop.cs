@@ -82,7 +82,7 @@ internal sealed class TrainingLoop(RunParts parts, IReplicas replicas, GradientP
             return false;
         }
         var start = parts.Restarts?.After(progress.Step + 1) ?? progress.OptimizerStart;
-        parts.Model.ParametersChanged();
+        replicas.Moved(parts.Model);
         State.Progress = progress with
         {
             Step = progress.Step + 1,
@@ -122,7 +122,7 @@ internal sealed class TrainingLoop(RunParts parts, IReplicas replicas, GradientP
         var progress = State.Progress;
         Agreement = replicas.Exchange(pass.Run(batch, shares, replicas.Rank), cancellation.IsCancellationRequested);
         foreach (var practice in parts.ActivePractices) practice.AfterBackward(Context);
-        var norm = GradientNorm.Of(State.Parameters.Gradients);
+        var norm = replicas.Norm(State.Parameters.Gradients);
         if (SpikeTest.Reason(spikes, progress, Agreement.Loss, norm.Value) is { } reason) return new(Agreement.Loss, norm.Value, reason);
         beforeUpdate();
         using (no_grad()) parts.Optimizer.Step(progress.Step + 1 - progress.OptimizerStart, rate, norm.ClipScale(parts.Rates.Clip));

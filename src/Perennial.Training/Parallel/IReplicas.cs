@@ -1,3 +1,5 @@
+using Perennial.Models;
+using Perennial.Optimization;
 using Perennial.Training.Parallel.Policies;
 using TorchSharp;
 
@@ -40,6 +42,14 @@ internal interface IReplicas : IDisposable
     /// <summary>The leader's values, on everyone; others give values of the same number, which do not count.</summary>
     /// <exception cref="Resilience.Groups.CommunicatorException">A process was lost.</exception>
     double[] Agree(double[] mine);
+
+    /// <summary>Norm of the gradient of the whole model, after <see cref="Exchange"/>; the same bits everywhere.</summary>
+    /// <exception cref="Resilience.Groups.CommunicatorException">A process was lost.</exception>
+    GradientNorm Norm(torch.Tensor gradients) => GradientNorm.Of(gradients);
+
+    /// <summary>The optimizer has moved what is moved here: brings the model up to date.</summary>
+    /// <exception cref="Resilience.Groups.CommunicatorException">A process was lost; weights are of two steps.</exception>
+    void Moved(ILanguageModel model) => model.ParametersChanged();
 
     /// <summary>Returns once every process is here.</summary>
     /// <exception cref="Resilience.Groups.CommunicatorException">A process was lost.</exception>

@@ -19,7 +19,7 @@ internal sealed class PipelinePasses(IObjective objective, Decoder model, Func<I
 {
     private const uint Forwards = 11, Backwards = 12;
 
-    public double Run(IReadOnlyList<TokenBatch> pieces, double normalizer)
+    public double Run(IReadOnlyList<TokenBatch> pieces, double normalizer, Action<TokenBatch> before)
     {
         if (pieces.Count == 0) return 0;
         var stages = group();
@@ -31,6 +31,7 @@ internal sealed class PipelinePasses(IObjective objective, Decoder model, Func<I
         {
             for (var i = 0; i < pieces.Count + ahead; i++)
             {
+                if (i < pieces.Count) before(pieces[i]);
                 if (i < pieces.Count && next is null) sum += LastStage(pieces[i], normalizer, Receive(stages, pieces[i], stages.Rank - 1, Forwards), previous!);
                 else if (i < pieces.Count) flying.Enqueue(Forward(pieces[i], previous is null ? null : Receive(stages, pieces[i], stages.Rank - 1, Forwards), next!));
                 if (i < ahead || next is null) continue;

@@ -28,7 +28,7 @@ public sealed record AverageOptions
 
 /// <summary>Averages the weights of the last snapshots in float32, scores the average beside the raw weights and writes it into checkpoints (Luo et al. 2025).</summary>
 [Component("average")]
-public sealed class AveragePractice : Practice
+public sealed class AveragePractice : Practice, IPartwisePractice
 {
     private readonly AverageOptions options;
     private readonly long every;

@@ -18,7 +18,7 @@ public sealed record EmaOptions
 
 /// <summary>Keeps an exponential moving average of the weights, scores it beside the raw ones and writes it into checkpoints.</summary>
 [Component("ema")]
-public sealed class EmaPractice : Practice
+public sealed class EmaPractice : Practice, IPartwisePractice
 {
     private readonly EmaOptions options;
     private readonly Tensor average;

@@ -45,6 +45,9 @@ public sealed record Recipe
     /// <summary>Hooks into the loop, in order.</summary>
     public IReadOnlyList<ComponentSpec<IPractice>> Practices { get; init; } = [];
 
+    /// <summary>How processes share the work (<c>launch</c>); without it every process has the whole model and takes rows of each batch, however many they are.</summary>
+    public ParallelOptions? Parallel { get; init; }
+
     /// <summary>Snapshots and checkpoints.</summary>
     public ResilienceOptions Resilience { get; init; } = new();
 

@@ -8,9 +8,9 @@ namespace Perennial.Training.Recipes;
 /// <param name="After">What is asked for; null when the key is gone.</param>
 public sealed record RecipeChange(string Key, string? Before, string? After)
 {
-    // What is seen, how often it is saved, and how long the run is may change in flight. A longer run goes on
+    // What is seen, how often it is saved, how processes share the work (and how many threads that leaves each), and how long the run is may change in flight. A longer run goes on
     // as its schedule knows how (RunExtension), and a run that a spike stopped needs another policy to go on; everything else would make the run's past and future two different experiments.
-    private static readonly string[] Free = ["name", "evaluation", "resilience", "data.cache", "training.tokens", "training.steps", "training.on-spike"];
+    private static readonly string[] Free = ["name", "evaluation", "resilience", "data.cache", "training.tokens", "training.steps", "training.on-spike", "parallel", "training.threads"];
 
     /// <summary>Whether the change may be made in flight.</summary>
     public bool IsAllowed => Free.Any(free => Key == free || Key.StartsWith(free + ".", StringComparison.Ordinal));

@@ -20,7 +20,7 @@ namespace Perennial.Training.Runs;
 /// One process's part in a run. Every process takes every step; the leader (the only one, where there is one) also writes the run folder:
 /// events, evaluations, checkpoints. When a leader is lost, the next one takes the folder over at the step that both committed.
 /// </summary>
-internal sealed class RunSession : IDisposable
+internal sealed class RunSession : IRunSession
 {
     private const int MostSaves = 15;
     private readonly RunParts parts;
@@ -343,12 +343,7 @@ internal sealed class RunSession : IDisposable
         foreach (var practice in parts.ActivePractices) practice.AtInterval(loop.Context);
         if (!withSamples) return;
         foreach (var prompt in parts.Recipe.Evaluation.Prompts) Tell(new SampleWritten(Progress.Step, prompt, SampleText.Write(parts, prompt)));
-        var sources = parts.Stage.Recipe.Recipe.Data.Sources;
-        if (sources.Count(source => source.Weight > 0) < 2) return;
-        var (delivered, promised) = (parts.Stream.Delivered(Progress.Cursor), parts.Stream.Promised(Progress.Cursor));
-        var total = (double)Math.Max(1, delivered.Sum());
-        Tell(new MixtureMeasured(Progress.Step, [.. delivered.Select((count, i) => new MixtureShare(
-            sources[i].Path, promised[i] / total, count / total, count * parts.Config.Context, count / (double)Math.Max(1, parts.Stream.Windows[i])))]));
+        if (Mixture.Measure(parts) is { } measured) Tell(measured);
     }
 
     /// <summary>Scores the weights that the optimizer means to be used in place of those it trains.</summary>
@@ -364,9 +359,10 @@ internal sealed class RunSession : IDisposable
     private long Resume()
     {
         if (folder.Checkpoints.Newest(reason => Tell(new Notice("warning", reason))) is not { } newest) return -1;
-        var extension = earlierSteps is { } before ? RunExtension.Plan(parts, folder, newest, before, line => Tell(new Notice("warning", line))) : null;
+        var extension = earlierSteps is { } before && !ShardedCheckpoint.IsIn(newest.Folder) ? RunExtension.Plan(parts, folder, newest, before, line => Tell(new Notice("warning", line))) : null;
         if (extension is not null) newest = extension.Apply(folder);
-        CheckpointFiles.Read(newest.Folder, parts.State, parts.Config, parts.Model.Map);
+        if (ShardedCheckpoint.IsIn(newest.Folder)) ShardedCheckpoint.ReadWhole(newest.Folder, parts.State, parts.Optimizer.Slots.Count, parts.Config, parts.Recipe.Seed, parts.StreamFingerprint);
+        else CheckpointFiles.Read(newest.Folder, parts.State, parts.Config, parts.Model.Map);
         if (extension is not null)
         {
             parts.State.Progress = parts.State.Progress with { EarlierTotals = extension.EarlierTotals(parts.State.Progress) };

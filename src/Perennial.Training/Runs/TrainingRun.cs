@@ -34,6 +34,13 @@ public sealed record TrainingRunOptions
     public long? StopAtStep { get; init; }
 }
 
+/// <summary>A run of one process.</summary>
+internal interface IRunSession : IDisposable
+{
+    /// <summary>Trains to the planned end or until cancelled; either way the state is on disk when it returns.</summary>
+    RunResult Run();
+}
+
 /// <summary>The one entry point: trains a recipe in a folder, from the beginning or from where it stopped.</summary>
 /// <param name="components">Components that recipes may name.</param>
 public sealed class TrainingRun(ComponentRegistry components)
@@ -63,10 +70,13 @@ public sealed class TrainingRun(ComponentRegistry components)
         if (options.Parallel is not null && resolved.Training.PerLayer)
             throw PerennialException.Usage("training.per-layer: needs one process alone (several add their whole gradients up); leave it out, or train without launch");
         torch.set_num_threads(resolved.Training.Threads!.Value);
-        using var parts = RunParts.Make(resolved, line => Tell(new Notice("info", line)), cancellation);
+        var place = ParallelPlace.Of(resolved, options.Parallel);
+        using var parts = RunParts.Make(resolved, line => Tell(new Notice("info", line)), cancellation, place);
         try
         {
-            using var session = new RunSession(parts, folder, options, Tell, stored is null || options.Parallel is not null ? null : RunExtension.StepsOf(stored, parts), cancellation);
+            using IRunSession session = place is null
+                ? new RunSession(parts, folder, options, Tell, stored is null || options.Parallel is not null ? null : RunExtension.StepsOf(stored, parts), cancellation)
+                : new FixedSession(parts, folder, options, Tell, cancellation);
             return session.Run();
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)

@@ -1,0 +1,58 @@
+using Perennial.Models;
+using Perennial.Resilience.Layouts;
+using Perennial.Resilience.Plans;
+using Perennial.Tensors;
+using Perennial.Training.Loop;
+
+namespace Perennial.Training.Parallel;
+
+/// <summary>
+/// Scores held-out text under a parallel shape: at an evaluation the weights are copied by a plan onto a whole model of the leader, which
+/// scores as a process alone does. Every rank makes the same calls.
+/// </summary>
+internal sealed class FixedHeldOut : IPracticeServices, IDisposable
+{
+    private readonly ParallelDecoder decoder;
+    private readonly Decoder? whole;
+    private readonly HeldOutService? scoring;
+    private readonly Action<RunEvent> tell;
+    private readonly TransferPlan plan;
+
+    public FixedHeldOut(RunParts parts, ParallelDecoder decoder, Action<RunEvent> tell)
+    {
+        (this.decoder, this.tell) = (decoder, tell);
+        var single = new DecoderPlacement(parts.Config, ParallelShape.Single).Whole;
+        plan = TransferPlan.Between(decoder.Placement.Whole, single.Renumbered(decoder.Placement.Shape.Ranks, [0]));
+        if (decoder.Rank != 0) return;
+        whole = new Decoder(parts.Config, parts.Model.Precision);
+        scoring = new HeldOutService(parts, tell, whole);
+    }
+
+    /// <summary>The leader's whole model, holding the weights of the last call; null on others.</summary>
+    public ILanguageModel? Model => whole;
+
+    /// <summary>Newest bits per byte of the raw weights; null where nothing was scored here.</summary>
+    public double? BitsPerByte => scoring?.BitsPerByte;
+
+    /// <inheritdoc/>
+    public void Evaluate(string weights)
+    {
+        Gather();
+        scoring?.Evaluate(weights);
+    }
+
+    /// <summary>Brings the present weights onto the leader.</summary>
+    /// <exception cref="Resilience.Groups.CommunicatorException">A rank was lost.</exception>
+    public void Gather()
+    {
+        TransferExchange.Run(plan, decoder.Groups.World, Bytes(decoder.Model), whole is null ? FlatBytes.Of(Memory<byte>.Empty) : Bytes(whole));
+        whole?.ParametersChanged();
+    }
+
+    /// <inheritdoc/>
+    public void Notify(string level, string message) => tell(new Notice(level, message));
+
+    public void Dispose() => whole?.Dispose();
+
+    private static FlatBytes Bytes(Decoder model) => FlatBytes.At(TensorMemory.Pointer(model.Parameters.Values), model.Parameters.Values.NumberOfElements * sizeof(float));
+}

@@ -1,0 +1,46 @@
+using Perennial.Models;
+using Perennial.Optimization;
+using Perennial.Resilience.Groups;
+using Perennial.Training.Parallel.Policies;
+using TorchSharp;
+
+namespace Perennial.Training.Parallel;
+
+/// <summary>The processes of a parallel shape as the loop sees them: data ranks take rows, everyone takes every step.</summary>
+/// <param name="decoder">This rank's part.</param>
+/// <param name="epoch">The membership's number.</param>
+internal sealed class FixedReplicas(ParallelDecoder decoder, Func<long> epoch) : IReplicas
+{
+    public bool IsLeader => decoder.Rank == 0;
+
+    public long Epoch => epoch();
+
+    public int Rank => decoder.Place.Data;
+
+    /// <summary>Whether a step broke after this rank's optimizer had moved: weights are of two steps, and only a saved state helps.</summary>
+    public bool IsTorn { get; set; }
+
+    public StepShares Shares(int rows) => new([.. ParallelShares.Of(rows, decoder.Placement.Shape.Data).Select(range => (IReadOnlyList<Range>)[range])]);
+
+    public StepAgreement Exchange(StepWork work, bool stop)
+    {
+        decoder.Reduce();
+        double[] small = [decoder.CountsLoss ? work.Loss : 0, stop ? 1 : 0];
+        decoder.Groups.World.AllReduce<double>(small);
+        return new(small[0], small[1] > 0, false);
+    }
+
+    public GradientNorm Norm(torch.Tensor gradients) => decoder.Norm();
+
+    public void Moved(ILanguageModel model)
+    {
+        // From the optimizer's step until everyone has the new weights this rank's state is of no step.
+        IsTorn = true;
+        decoder.Publish();
+        IsTorn = false;
+    }
+
+    public void Await() => decoder.Groups.World.Barrier();
+
+    public void Dispose() => decoder.Leave();
+}

@@ -1,0 +1,58 @@
+using Perennial.Core;
+using Perennial.Models;
+using Perennial.Objectives;
+using Perennial.Optimization;
+using Perennial.Resilience.Layouts;
+using Perennial.Tensors;
+using Perennial.Training.Recipes;
+
+namespace Perennial.Training.Parallel;
+
+/// <summary>One process's place in a recipe's parallel shape.</summary>
+/// <param name="Shape">The shape.</param>
+/// <param name="Rank">The rank.</param>
+public sealed record ParallelPlace(ParallelShape Shape, int Rank)
+{
+    /// <summary>Refuses a number of workers that the recipe's <c>parallel:</c> does not make up.</summary>
+    /// <exception cref="PerennialException">Exit 2.</exception>
+    public static void RequireWorkers(Recipe recipe, int workers, string what)
+    {
+        ArgumentNullException.ThrowIfNull(recipe);
+        if (recipe.Parallel is not { } parallel || parallel.Shape.Ranks == workers) return;
+        throw PerennialException.Usage($"{what}: the recipe's parallel: {{ data: {parallel.Data}, tensor: {parallel.Tensor}, pipeline: {parallel.Pipeline} }} takes {parallel.Shape.Ranks} (data * tensor * pipeline); start it with: perennial launch --workers {parallel.Shape.Ranks}");
+    }
+
+    /// <summary>The place of a process; null where every process has the whole model.</summary>
+    /// <exception cref="PerennialException">Exit 2: another number of processes than the recipe takes, or parts that cannot be cut.</exception>
+    public static ParallelPlace? Of(Recipe recipe, ParallelSettings? settings)
+    {
+        ArgumentNullException.ThrowIfNull(recipe);
+        RequireWorkers(recipe, settings?.WorldSize ?? 1, settings is null ? "one process" : $"{settings.WorldSize} workers");
+        if (recipe.Parallel is not { IsFixed: true, Shape: var shape }) return null;
+        if (settings is null) throw PerennialException.Usage("parallel: start it with: perennial launch --workers 1");
+        if (shape.Data > recipe.Training.Batch) throw PerennialException.Usage($"parallel.data: {shape.Data} processes for {recipe.Training.Batch} windows a step (training.batch)");
+        RequireParts(recipe, shape);
+        return new ParallelPlace(shape, settings.Rank);
+    }
+
+    /// <summary>This process's part of the model.</summary>
+    /// <exception cref="PerennialException">Exit 2: the model cannot be cut so.</exception>
+    internal ParallelDecoder Make(Recipe recipe, DecoderConfig config, Precision precision, DecoderExecution execution) =>
+        new(new DecoderPlacement(config, Shape, atTensors: Shape.Zero > 0 && !IsElementwise(recipe)), Rank, precision, execution);
+
+    private static bool IsElementwise(Recipe recipe) => typeof(IElementwiseOptimizer).IsAssignableFrom(recipe.Optimizer.Implementation);
+
+    /// <summary>Refuses components that need more than a process has.</summary>
+    private static void RequireParts(Recipe recipe, ParallelShape shape)
+    {
+        if (!recipe.Parameterization.Create().Form.IsPlain)
+            throw PerennialException.Usage($"parallel: parameterization '{recipe.Parameterization.Kind}' is for whole models; use data parallelism (tensor: 1, pipeline: 1, zero: 0)");
+        var cutsModel = shape.Tensor > 1 || shape.Pipeline > 1;
+        if (cutsModel && !typeof(IVocabularyParallel).IsAssignableFrom(recipe.Objective.Implementation))
+            throw PerennialException.Usage($"parallel: objective '{recipe.Objective.Kind}' needs the whole model; use data parallelism (tensor: 1, pipeline: 1)");
+        if (shape.Tensor > 1 && !IsElementwise(recipe))
+            throw PerennialException.Usage($"parallel: optimizer '{recipe.Optimizer.Kind}' moves whole matrices, which tensor parallelism cuts; use tensor: 1 (ZeRO then cuts between matrices)");
+        if (recipe.Practices.FirstOrDefault(practice => !typeof(IPartwisePractice).IsAssignableFrom(practice.Implementation)) is { } practice)
+            throw PerennialException.Usage($"parallel: practice '{practice.Kind}' needs the whole model and its gradient; use data parallelism (tensor: 1, pipeline: 1, zero: 0)");
+    }
+}

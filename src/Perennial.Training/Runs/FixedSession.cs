@@ -1,0 +1,299 @@
+using System.Diagnostics;
+using System.IO.Hashing;
+using System.Text;
+using Perennial.Core;
+using Perennial.Core.Recipes;
+using Perennial.Resilience.Groups;
+using Perennial.Resilience.Plans;
+using Perennial.Resilience.Universal;
+using Perennial.Tensors;
+using Perennial.Training.Bench;
+using Perennial.Training.Checkpoints;
+using Perennial.Training.Loop;
+using Perennial.Training.Parallel;
+using Perennial.Training.Practices;
+using Perennial.Training.State;
+
+namespace Perennial.Training.Runs;
+
+/// <summary>
+/// One rank's part in a run under a fixed parallel shape. Rank 0 leads: it writes the run folder. Checkpoints are everyone's. When a rank is
+/// lost, the others wait for its successor; what it held comes from its peers' memory where they have all of it, else all go back to the
+/// newest checkpoint.
+/// </summary>
+internal sealed class FixedSession : IRunSession
+{
+    private readonly RunParts parts;
+    private readonly RunFolder folder;
+    private readonly TrainingRunOptions options;
+    private readonly Action<RunEvent> observers;
+    private readonly CancellationToken cancellation;
+    private readonly ParallelDecoder decoder;
+    private readonly ShardedState state;
+    private readonly FixedWorld world;
+    private readonly FixedReplicas replicas;
+    private readonly FixedHeldOut service;
+    private readonly TrainingLoop loop;
+    private readonly ShardedCheckpointWriter writer;
+    private double ceiling;
+    private bool hasState;
+    private RunResult? told;
+
+    public FixedSession(RunParts parts, RunFolder folder, TrainingRunOptions options, Action<RunEvent> observers, CancellationToken cancellation)
+    {
+        (this.parts, this.folder, this.options, this.observers, this.cancellation) = (parts, folder, options, observers, cancellation);
+        decoder = parts.Parallel!;
+        state = new ShardedState(decoder, parts.Optimizer.Slots, [.. parts.State.Slots.Skip(parts.Optimizer.Slots.Count)]);
+        world = new FixedWorld(options.Parallel!);
+        replicas = new FixedReplicas(decoder, () => world.Epoch);
+        service = new FixedHeldOut(parts, decoder, Tell);
+        IPasses passes = decoder.Placement.Shape.Pipeline > 1 ? new PipelinePasses(parts.Objective, decoder.Model, () => decoder.Groups.Pipeline) : new PlainPasses(parts.Objective, decoder.Model);
+        loop = new TrainingLoop(parts, replicas, service, Tell, () => { }, cancellation, passes);
+        writer = new ShardedCheckpointWriter(parts, state, folder.Checkpoints);
+    }
+
+    private bool IsLeader => decoder.Rank == 0;
+
+    private Progress Progress => parts.State.Progress;
+
+    private ICommunicator World => decoder.Groups.World;
+
+    /// <inheritdoc/>
+    public RunResult Run()
+    {
+        decoder.Join(world.Join());
+        loop.RememberPractices();
+        var lost = Bring(null);
+        while (true)
+        {
+            try
+            {
+                if (lost is not null) lost = Bring(lost);
+                var completed = Steps();
+                var result = Finish(completed);
+                replicas.Await();
+                return result;
+            }
+            catch (CommunicatorException failure)
+            {
+                lost = failure;
+            }
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        writer.Dispose();
+        loop.Release();
+        service.Dispose();
+        decoder.Leave();
+        world.Dispose();
+    }
+
+    private void Tell(RunEvent happened)
+    {
+        if (IsLeader) observers(happened);
+    }
+
+    /// <summary>Brings the world together and its ranks to one state, until it holds.</summary>
+    private CommunicatorException? Bring(CommunicatorException? lost)
+    {
+        var (clock, first) = (Stopwatch.GetTimestamp(), lost);
+        while (true)
+        {
+            try
+            {
+                if (lost is not null)
+                {
+                    writer.Abandon();
+                    decoder.Leave();
+                    decoder.Join(world.Rejoin(lost));
+                }
+                var joined = Stopwatch.GetElapsedTime(clock).TotalSeconds;
+                if (!hasState) Open();
+                var how = Agree();
+                Start(first, how, joined, Stopwatch.GetElapsedTime(clock).TotalSeconds - joined);
+                return null;
+            }
+            catch (CommunicatorException again)
+            {
+                lost = again;
+                first ??= again;
+            }
+        }
+    }
+
+    private void Open()
+    {
+        if (!IsLeader) return;
+        Directory.CreateDirectory(folder.Checkpoints.Root);
+        folder.Checkpoints.Clean();
+        folder.WriteRecipe(parts.Recipe);
+    }
+
+    /// <summary>Finds out who has which state and completes it: from peers where they have everything, else from disk, else from the beginning.</summary>
+    private string Agree()
+    {
+        const int fields = 2;
+        var all = new long[fields * World.Size];
+        World.AllGather([hasState && !replicas.IsTorn ? 1 : 0, Progress.Step], all, [.. Enumerable.Repeat((long)fields, World.Size)]);
+        var whole = Enumerable.Range(0, World.Size).Where(rank => all[fields * rank] == 1).ToList();
+        var steps = whole.Select(rank => all[fields * rank + 1]).Distinct().ToList();
+        var without = Enumerable.Range(0, World.Size).Except(whole).ToHashSet();
+        string how;
+        if (steps.Count == 1 && without.Count == 0) how = "nothing was lost";
+        else if (steps.Count == 1 && state.Layout.Slots.All(slot => TransferPlan.Missing(slot.Layout, slot.Layout, new TransferOptions(without)).Count == 0)) how = FromPeers(whole[0], without);
+        else how = FromDisk();
+        (hasState, replicas.IsTorn) = (true, false);
+        parts.Model.ParametersChanged();
+        loop.RestorePractices();
+        if (without.Count > 0 || steps.Count > 1) loop.Forget();
+        return how;
+    }
+
+    private string FromPeers(int root, IReadOnlySet<int> without)
+    {
+        long bytes = 0;
+        var (buffers, lacks) = (state.Buffers(), without.Contains(decoder.Rank));
+        foreach (var slot in state.Layout.Slots)
+        {
+            var plan = TransferPlan.Between(slot.Layout, slot.Layout, new TransferOptions(without));
+            if (lacks) buffers[slot.Slot.Name].Clear();
+            bytes += TransferExchange.Run(plan, World, buffers[slot.Slot.Name], buffers[slot.Slot.Name]);
+        }
+        var text = GateExchange.Broadcast(World, decoder.Rank == root ? Encoding.UTF8.GetBytes(ProgressJson.Write(Progress)) : null, root);
+        parts.State.Progress = ProgressJson.Read(Encoding.UTF8.GetString(text), "the state of a peer");
+        // Copies of one tensor that differ would be told here.
+        _ = StateSummary.Of(state.Layout, GateExchange.Gather(World, RankEvidence.Gather(state.Layout, decoder.Rank, buffers, Record())));
+        double[] moved = [bytes];
+        World.AllReduce<double>(moved);
+        return $"the state of rank {string.Join(" and ", without.Order())} came from peers' memory ({moved[0] / (1 << 20):F1} MiB); no checkpoint was read";
+    }
+
+    private string FromDisk()
+    {
+        var newest = IsLeader ? folder.Checkpoints.Newest(reason => Tell(new Notice("warning", reason))) : null;
+        var path = Encoding.UTF8.GetString(GateExchange.Broadcast(World, IsLeader ? Encoding.UTF8.GetBytes(newest?.Folder ?? "") : null, 0));
+        if (path.Length == 0)
+        {
+            // The beginning is saved too: whoever is lost before the first checkpoint must find something.
+            if (hasState) throw PerennialException.Failed($"{folder.Path}: no whole checkpoint is left to go back to; start over with --fresh");
+            Save();
+            return "from the beginning";
+        }
+        var buffers = state.Buffers();
+        var restored = ShardedCheckpoint.Read(path, state.Layout, decoder.Rank, buffers, parts.Recipe.Seed, parts.Stream.Fingerprint, withExpected: IsLeader);
+        var expected = restored.Expected;
+        if (!ShardedCheckpoint.IsIn(path)) expected = StateSummary.FromJson(GateExchange.Broadcast(World, IsLeader ? expected!.ToJson() : null, 0));
+        GateExchange.Require(World, expected!, state.Layout, RankEvidence.Gather(state.Layout, decoder.Rank, buffers, restored.Record, restored.Load.Ledgers));
+        parts.State.Progress = restored.Progress;
+        writer.DurableStep = restored.Progress.Step;
+        double[] read = [restored.Load.BytesRead, restored.Load.BytesNeeded];
+        World.AllReduce<double>(read);
+        return $"resuming from {path} (step {restored.Progress.Step}): {World.Size} ranks read {read[0] / (1 << 20):F1} MiB for the {read[1] / (1 << 20):F1} MiB that {decoder.Placement.Shape} needs; content, slots, progress and keys are those that were saved";
+    }
+
+    private void Start(CommunicatorException? lost, string how, double join, double bring)
+    {
+        if (!IsLeader) return;
+        if (ceiling == 0) ceiling = options.MeasureCeiling?.Invoke(parts.Model.Precision) ?? 0;
+        if (lost is not null && told is null && loop.Work.Tokens > 0)
+        {
+            Tell(new Recovered(Progress.Step, world.Epoch, World.Size, World.Size, $"{lost.Message}; {how}", new RecoveryPhases(double.NaN, double.NaN, join, double.NaN, bring, double.NaN), DateTimeOffset.UtcNow));
+            return;
+        }
+        Tell(new RunStarted(folder.Path, RecipeWriter.ToYaml(parts.Recipe), decoder.Placement.Global.Length, parts.TotalSteps, parts.TokensPerStep, Progress.Step,
+            TrainingFlops.PerToken(parts.Config, parts.Config.Context), ceiling, RunFacts.Of(parts, options.Yardsticks)));
+        Tell(new Notice("info", how));
+    }
+
+    private bool Steps()
+    {
+        long Every(Core.RunLength length) => length.ToSteps(parts.TotalSteps, parts.TokensPerStep);
+        var (evaluateEvery, checkpointEvery) = (Every(parts.Recipe.Evaluation.Every), Every(parts.Recipe.Resilience.Checkpoint));
+        while (Progress.Step < parts.TotalSteps)
+        {
+            if (Progress.Step >= options.StopAtStep) return false;
+            TakeStep();
+            if (writer.Poll() is { } finished) Tell(finished);
+            var step = Progress.Step;
+            if (checkpointEvery > 0 && step % checkpointEvery == 0 && step < parts.TotalSteps && writer.Begin(World) is { } written) Tell(written);
+            if (step == parts.TotalSteps || (evaluateEvery > 0 && step % evaluateEvery == 0)) Evaluate(withSamples: true);
+            if (loop.Agreement.Stop) return step >= parts.TotalSteps;
+        }
+        return true;
+    }
+
+    private void TakeStep()
+    {
+        try
+        {
+            loop.Step(Progress.Step - Math.Max(0, writer.DurableStep));
+        }
+        catch (PerennialException) when (loop.IsStopped)
+        {
+            Save();
+            throw;
+        }
+    }
+
+    private RunResult Finish(bool completed)
+    {
+        if (told is not null) return told;
+        if (completed && parts.Text is not null && Progress.Step == parts.TotalSteps && IsLeaderWithout()) Evaluate(withSamples: false);
+        Save();
+        var speed = loop.Work.Seconds > 0 ? loop.Work.Tokens / loop.Work.Seconds : 0;
+        var result = new RunResult
+        {
+            Completed = completed, Step = Progress.Step, Tokens = Progress.Tokens, Loss = Progress.LastLoss, BitsPerByte = service.BitsPerByte, TokensPerSecond = speed,
+            Mfu = ceiling > 0 ? speed * TrainingFlops.PerToken(parts.Config, parts.Config.Context) / ceiling : 0, StateHash = Hash(),
+        };
+        Tell(new RunFinished(result));
+        return told = result;
+    }
+
+    /// <summary>Whether the leader has scored nothing yet; asked of everyone, for all take part in an evaluation.</summary>
+    private bool IsLeaderWithout()
+    {
+        long[] without = [IsLeader && service.BitsPerByte is null ? 1 : 0];
+        World.Broadcast<long>(without, 0);
+        return without[0] == 1;
+    }
+
+    /// <summary>Makes the present step durable, unless it is already.</summary>
+    private void Save()
+    {
+        if (writer.Finish() is { } earlier) Tell(earlier);
+        if (writer.DurableStep == Progress.Step) return;
+        writer.Begin(World);
+        if (writer.Finish() is { } last) Tell(last);
+        // Nobody goes on before the checkpoint is one.
+        World.Barrier();
+    }
+
+    private void Evaluate(bool withSamples)
+    {
+        var context = new PracticeContext(parts.Model, Progress.Step, parts.TotalSteps, parts.TokensPerStep, parts.Recipe.Seed, service);
+        if (!parts.Practices.OfType<EvaluatePractice>().Any()) service.Evaluate("raw");
+        foreach (var practice in parts.Practices) practice.AtInterval(context);
+        if (!withSamples) return;
+        service.Gather();
+        if (service.Model is { } model)
+            foreach (var prompt in parts.Recipe.Evaluation.Prompts) Tell(new SampleWritten(Progress.Step, prompt, SampleText.Write(parts, prompt, model)));
+        if (Mixture.Measure(parts) is { } measured) Tell(measured);
+        TorchRuntime.ReleaseFreeMemory();
+    }
+
+    private ProgressRecord Record() => ShardedCheckpoint.Record(Progress, parts.Recipe.Seed, parts.Stream.Fingerprint);
+
+    /// <summary>Hash of the state of all ranks: content by logical place, so that it is the same under every shape.</summary>
+    private string Hash()
+    {
+        var summary = StateSummary.Of(state.Layout, GateExchange.Gather(World, RankEvidence.Gather(state.Layout, decoder.Rank, state.Buffers(), Record())));
+        var text = new StringBuilder($"perennial sharded state 1\n{ProgressJson.Write(Progress)}\n{parts.Stream.Fingerprint}\n{parts.Recipe.Seed}\n");
+        foreach (var slot in summary.Slots)
+            foreach (var (name, digest) in slot.Tensors.OrderBy(pair => pair.Key, StringComparer.Ordinal)) text.Append(slot.Slot.Name).Append(' ').Append(name).Append(' ').Append(digest).Append('\n');
+        return Convert.ToHexStringLower(XxHash128.Hash(Encoding.UTF8.GetBytes(text.ToString())));
+    }
+}

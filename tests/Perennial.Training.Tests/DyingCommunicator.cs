@@ -1,0 +1,46 @@
+using Perennial.Resilience.Groups;
+
+namespace Perennial.Training.Tests;
+
+/// <summary>A process that died, as its own thread sees it.</summary>
+public sealed class SimulatedDeathException : Exception;
+
+/// <summary>A rank whose process dies in its n-th all-reduce: without a word, as by SIGKILL.</summary>
+internal sealed class DyingCommunicator(ThreadCommunicator inner, int at) : ICommunicator
+{
+    private int calls;
+
+    public int Rank => inner.Rank;
+
+    public int Size => inner.Size;
+
+    public long Epoch => inner.Epoch;
+
+    public void AllReduce(nint data, long count, ElementType type, Reduction reduction = Reduction.Sum, CallOptions options = default)
+    {
+        if (++calls == at)
+        {
+            inner.Kill();
+            throw new SimulatedDeathException();
+        }
+        inner.AllReduce(data, count, type, reduction, options);
+    }
+
+    public void ReduceScatter(nint source, nint destination, ReadOnlySpan<long> counts, ElementType type, Reduction reduction = Reduction.Sum, CallOptions options = default) => inner.ReduceScatter(source, destination, counts, type, reduction, options);
+
+    public void AllGather(nint source, nint destination, ReadOnlySpan<long> counts, ElementType type, CallOptions options = default) => inner.AllGather(source, destination, counts, type, options);
+
+    public void Broadcast(nint data, long count, ElementType type, int root, CallOptions options = default) => inner.Broadcast(data, count, type, root, options);
+
+    public void Send(nint data, long count, ElementType type, int to, CallOptions options = default) => inner.Send(data, count, type, to, options);
+
+    public void Receive(nint data, long count, ElementType type, int from, CallOptions options = default) => inner.Receive(data, count, type, from, options);
+
+    public void Barrier(CallOptions options = default) => inner.Barrier(options);
+
+    public ICommunicator? Split(int color, int key, CallOptions options = default) => inner.Split(color, key, options);
+
+    public void Abort(string reason) => inner.Abort(reason);
+
+    public void Dispose() => inner.Dispose();
+}

@@ -1,0 +1,176 @@
+using Perennial.Core;
+using Perennial.Core.Recipes;
+using Perennial.Data;
+using Perennial.Models;
+using Perennial.Objectives;
+using Perennial.Optimization;
+using Perennial.Resilience.Groups;
+using Perennial.Resilience.Membership;
+using Perennial.Tensors;
+using Perennial.Training.Parallel;
+using Perennial.Training.Recipes;
+using Perennial.Training.Runs;
+
+namespace Perennial.Training.Tests;
+
+/// <summary>Whole runs under <c>parallel:</c>, each process a thread: what is learned, saved, and taken up again under another shape.</summary>
+public sealed class FixedRunTests(PreparedText text) : IClassFixture<PreparedText>, IDisposable
+{
+    private readonly string place = Directory.CreateTempSubdirectory("perennial-fixed-").FullName;
+    private readonly ComponentRegistry components = ComponentRegistry.Scan(
+        [typeof(DataOptions).Assembly, typeof(Decoder).Assembly, typeof(CausalObjective).Assembly, typeof(AdamW).Assembly, typeof(TrainingRun).Assembly]);
+
+    public void Dispose() => Directory.Delete(place, recursive: true);
+
+    private Recipe Recipe(string? parallel, int steps = 12, string more = "") => new RecipeLoader(components).Parse($$"""
+        name: fixed
+        data:
+          sources: [{ path: {{Path.Combine(text.Folder, "text.txt")}}, split: paragraph }]
+          tokenizer: { kind: bpe, vocabulary: 301 }
+          cache: {{Path.Combine(text.Folder, "cache")}}
+        model: { kind: llama, layers: 2, width: 32, heads: 2, key-value-heads: 1, context: 16 }
+        optimizer: { rate: 1e-2 }
+        training: { steps: {{steps}}, batch: 6, micro-batch: 1, precision: float32, threads: 1 }
+        practices: [{ kind: ema, decay: 0.9 }]
+        resilience: { checkpoint: 4 steps, keep: 2 }
+        evaluation: { every: 0 steps, tasks: [], prompts: [] }
+        schedule: { kind: constant }
+        {{(parallel is null ? "" : $"parallel: {parallel}")}}
+        {{more}}
+        """, "fixed.yaml");
+
+    private RunResult Launch(string run, string parallel, int steps, Recorder seen, Func<int, ICommunicatorFactory, ICommunicatorFactory>? wrap = null)
+    {
+        var recipe = Recipe(parallel, steps);
+        var size = recipe.Parallel!.Shape.Ranks;
+        using var store = new MemoryStore();
+        var hub = new ThreadHub();
+        var workers = Enumerable.Range(0, size).Select(rank => Worker(run, recipe, store, wrap?.Invoke(rank, hub) ?? hub, rank, size, seen)).ToList();
+        var first = Task.WhenAny(workers).Result;
+        if (first.IsFaulted) first.GetAwaiter().GetResult();
+        return Task.WhenAll(workers).Result[0];
+    }
+
+    private Task<RunResult> Worker(string run, Recipe recipe, IMembershipStore store, ICommunicatorFactory hub, int rank, int size, Recorder seen) => Task.Factory.StartNew(
+        () => new TrainingRun(components).Execute(recipe, new TrainingRunOptions
+        {
+            RunFolder = Path.Combine(place, run),
+            Parallel = new ParallelSettings { Store = store, Groups = hub, Run = run, Rank = rank, WorldSize = size, Lease = TimeSpan.FromSeconds(1), Patience = TimeSpan.FromSeconds(60) },
+        }, [seen]), TaskCreationOptions.LongRunning);
+
+    private RunResult Alone(string run, int steps, Recorder? seen = null) => new TrainingRun(components).Execute(Recipe(null, steps), new TrainingRunOptions { RunFolder = Path.Combine(place, run) }, [seen ?? new Recorder()]);
+
+    [Theory]
+    [InlineData("{ tensor: 2 }")]
+    [InlineData("{ data: 2, pipeline: 2, zero: 1 }")]
+    public void Learns_what_one_process_learns(string parallel)
+    {
+        var seen = new Recorder();
+        var result = Launch("many", parallel, 12, seen);
+        Assert.Equal(Alone("one", 12).Loss, result.Loss, 1e-4);
+        Assert.Equal(Enumerable.Range(1, 12).Select(step => (long)step), seen.Of<StepDone>().Select(step => step.Step));
+        Assert.Equal(12 * 6, seen.Of<SamplesCommitted>().SelectMany(step => step.ByRank).SelectMany(ids => ids).Distinct().Count());
+        Assert.Equal([4, 8, 12], seen.Of<CheckpointWritten>().Select(written => written.Step).Where(step => step > 0));
+    }
+
+    [Fact]
+    public void A_run_goes_on_under_any_other_shape()
+    {
+        var through = new Recorder();
+        Alone("through", 15, through);
+        var seen = new Recorder();
+        Launch("run", "{ data: 2, tensor: 2, zero: 1 }", 3, seen);
+        Launch("run", "{ pipeline: 2 }", 6, seen);
+        Alone("run", 9, seen);
+        Launch("run", "{ data: 3, zero: 1 }", 12, seen);
+        Launch("run", "{ tensor: 2, pipeline: 2 }", 15, seen);
+        foreach (var (mine, theirs) in seen.Of<StepDone>().Zip(through.Of<StepDone>()))
+        {
+            Assert.Equal(theirs.Step, mine.Step);
+            Assert.Equal(theirs.Loss, mine.Loss, 1e-4 * theirs.Loss);
+        }
+        Assert.Equal(15, seen.Of<StepDone>().Count);
+        Assert.Equal(4, seen.Of<Notice>().Count(notice => notice.Message.Contains("resuming from", StringComparison.Ordinal)));
+    }
+
+    [Fact]
+    public void Stopping_and_going_on_under_one_shape_changes_no_bit()
+    {
+        var through = Launch("through", "{ tensor: 2, pipeline: 2 }", 8, new Recorder());
+        Launch("stopped", "{ tensor: 2, pipeline: 2 }", 5, new Recorder());
+        Assert.Equal(through.StateHash, Launch("stopped", "{ tensor: 2, pipeline: 2 }", 8, new Recorder()).StateHash);
+    }
+
+    [Theory]
+    [InlineData("{ data: 2, tensor: 2 }", "from peers' memory")]
+    [InlineData("{ data: 2, zero: 1 }", "resuming from")]
+    public async Task A_lost_process_is_replaced_and_nothing_changes(string parallel, string how)
+    {
+        var through = Launch("through", parallel, 12, new Recorder());
+        var recipe = Recipe(parallel);
+        var size = recipe.Parallel!.Shape.Ranks;
+        using var store = new MemoryStore();
+        var (hub, seen) = (new ThreadHub(), new Recorder());
+        var workers = Enumerable.Range(0, size).Select(rank => Worker("lossy", recipe, store, rank == 1 ? new DyingFactory(hub, 15) : hub, rank, size, seen)).ToList();
+        await Assert.ThrowsAnyAsync<Exception>(() => workers[1]);
+        workers[1] = Worker("lossy", recipe, store, hub, 1, size, seen);
+        var results = await Task.WhenAll(workers);
+        Assert.Equal(through.StateHash, results[0].StateHash);
+        Assert.Contains(seen.Of<Recovered>(), recovered => recovered.Reason.Contains(how, StringComparison.Ordinal));
+    }
+
+    [Theory]
+    [InlineData("{ tensor: 2, pipeline: 3 }", 6, "3 stages for 2 layers")]
+    [InlineData("{ data: 8, zero: 1 }", 8, "8 processes for 6 windows")]
+    [InlineData("{ data: 2, tensor: 2 }", 3, "takes 4 (data * tensor * pipeline); start it with: perennial launch --workers 4")]
+    public void Shapes_that_cannot_be_are_refused_at_the_door(string parallel, int size, string says)
+    {
+        using var store = new MemoryStore();
+        var error = Assert.Throws<PerennialException>(() => Worker("refused", Recipe(parallel), store, new ThreadHub(), 0, size, new Recorder()).GetAwaiter().GetResult());
+        Assert.Equal(ExitCode.Usage, error.Code);
+        Assert.Contains(says, error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_recipe_for_several_processes_is_refused_by_one()
+    {
+        var error = Assert.Throws<PerennialException>(() => new TrainingRun(components).Execute(Recipe("{ tensor: 2 }"), new TrainingRunOptions { RunFolder = Path.Combine(place, "lonely") }, []));
+        Assert.Contains("perennial launch --workers 2", error.Message, StringComparison.Ordinal);
+        Assert.Contains("zero", Assert.Throws<PerennialException>(() => Recipe("{ zero: 2 }")).Message, StringComparison.Ordinal);
+    }
+
+    private sealed class Recorder : IRunObserver
+    {
+        private readonly List<RunEvent> events = [];
+
+        public List<T> Of<T>()
+        {
+            lock (events) return [.. events.OfType<T>()];
+        }
+
+        public void Observe(RunEvent happened)
+        {
+            lock (events) events.Add(happened);
+        }
+    }
+
+    /// <summary>Its process dies without a word in its n-th call to the world.</summary>
+    private sealed class DyingFactory(ThreadHub hub, int calls) : ICommunicatorFactory
+    {
+        public ICommunicator Create(GroupSettings settings, CancellationToken cancellation = default) => new DyingCommunicator(hub.Join(settings, cancellation), calls);
+    }
+}
+
+/// <summary>A small text and its cache, prepared once for all tests of a class.</summary>
+public sealed class PreparedText : IDisposable
+{
+    public PreparedText()
+    {
+        TorchRuntime.Initialize();
+        File.WriteAllText(Path.Combine(Folder, "text.txt"), string.Concat(Enumerable.Range(0, 1000).Select(i => $"the square of {i} is {(long)i * i}.\n\n")));
+    }
+
+    public string Folder { get; } = Directory.CreateTempSubdirectory("perennial-text-").FullName;
+
+    public void Dispose() => Directory.Delete(Folder, recursive: true);
+}

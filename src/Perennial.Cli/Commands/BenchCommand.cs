@@ -15,5 +15,6 @@ internal static class BenchCommand
         BenchDataCommand.Create(context), BenchPlantedCommand.Create(context),
         BenchTokenizerCommand.Create(context), BenchLoaderCommand.Create(context),
         BenchSnapshotCommand.Create(context), BenchFaultsCommand.Create(context),
+        BenchCheckpointCommand.Create(context),
     };
 }

@@ -7,6 +7,7 @@ using Perennial.Evaluation.Checkpoints;
 using Perennial.Models;
 using Perennial.Models.HuggingFace;
 using Perennial.Resilience;
+using Perennial.Resilience.Universal;
 using Perennial.Tensors;
 using Perennial.Training.Checkpoints;
 
@@ -25,20 +26,22 @@ internal static class CheckpointCommand
             var folder = LoadedCheckpoint.Locate(parsed.GetRequiredValue(path), context.Error.WriteLine);
             var config = ConfigJson.Read(folder);
             var layout = DecoderLayout.Of(config);
-            var progress = Directory.Exists(Path.Combine(folder, "state")) ? CheckpointFiles.ReadProgress(folder) : null;
+            var sharded = ShardedCheckpoint.IsIn(folder) ? UniversalManifest.Read(folder) : null;
+            var progress = sharded is not null ? ShardedCheckpoint.TryProgress(sharded, folder) : Directory.Exists(Path.Combine(folder, "state")) ? CheckpointFiles.ReadProgress(folder) : null;
             if (parsed.GetValue(json))
             {
                 context.Out.WriteJson(new JsonObject
                 {
                     ["event"] = "checkpoint", ["folder"] = folder, ["config"] = ConfigJson.ToJson(config), ["parameters"] = layout.Length,
-                    ["step"] = progress?.Step, ["tokens"] = progress?.Tokens,
+                    ["step"] = progress?.Step, ["tokens"] = progress?.Tokens, ["shape"] = sharded?.Shape, ["files"] = sharded?.Files.Count, ["slots"] = sharded is null ? null : new JsonArray([.. sharded.Slots.Select(slot => (JsonNode)slot.Slot.Name)]),
                     ["tensors"] = new JsonArray([.. layout.Entries.Select(entry => (JsonNode)new JsonObject { ["name"] = entry.Name, ["shape"] = new JsonArray([.. entry.Shape.Select(size => (JsonNode)size)]) })]),
                 });
                 return ExitCode.Done;
             }
             context.Out.WriteLine($"{folder}: {config.Family}, {layout.Length:N0} parameters, {config.Layers} layers of width {config.Width}, {config.Heads} heads ({config.KeyValueHeads} for keys), context {config.Context}, vocabulary {config.Vocabulary}");
             if (progress is not null) context.Out.WriteLine($"step {progress.Step:N0}, {progress.Tokens:N0} tokens, last loss {progress.LastLoss:F4}, cursor {progress.Cursor:N0}");
-            foreach (var entry in layout.Entries) context.Out.WriteLine($"  {entry.Name,-60} [{string.Join(", ", entry.Shape)}]");
+            foreach (var line in ShardedText.Of(sharded)) context.Out.WriteLine(line);
+            foreach (var entry in layout.Entries) context.Out.WriteLine($"  {entry.Name,-60} [{string.Join(", ", entry.Shape)}]{(sharded is null ? "" : "  " + ShardedText.Pattern(sharded, entry.Name))}");
             return ExitCode.Done;
         });
     }
@@ -69,6 +72,11 @@ internal static class CheckpointCommand
     {
         try
         {
+            if (ShardedCheckpoint.IsIn(folder))
+            {
+                using var ranks = UniversalCheckpoint.Open(folder);
+                ranks.Verify();
+            }
             LoadedCheckpoint.Open(folder, _ => { }).Dispose();
             return null;
         }
@@ -86,14 +94,21 @@ internal static class CheckpointCommand
         return new Command("diff", "Compare two models tensor by tensor.") { first, second, json }.Does(parsed =>
         {
             TorchRuntime.Initialize();
-            var differences = CheckpointArithmetic.Compare(LoadedCheckpoint.Locate(parsed.GetRequiredValue(first), context.Error.WriteLine), LoadedCheckpoint.Locate(parsed.GetRequiredValue(second), context.Error.WriteLine));
-            foreach (var one in differences)
+            var (one, other) = (LoadedCheckpoint.Locate(parsed.GetRequiredValue(first), context.Error.WriteLine), LoadedCheckpoint.Locate(parsed.GetRequiredValue(second), context.Error.WriteLine));
+            var differences = CheckpointArithmetic.Compare(one, other);
+            foreach (var tensor in differences)
             {
                 if (parsed.GetValue(json))
-                    context.Out.WriteJson(new JsonObject { ["event"] = "tensor", ["name"] = one.Name, ["equal"] = one.Equal, ["largest_difference"] = CommandExtensions.Number(one.LargestDifference), ["relative_difference"] = CommandExtensions.Number(one.RelativeDifference) });
-                else if (!one.Equal) context.Out.WriteLine($"{one.Name,-60} largest {one.LargestDifference:G4}, relative {one.RelativeDifference:G4}");
+                    context.Out.WriteJson(new JsonObject { ["event"] = "tensor", ["name"] = tensor.Name, ["equal"] = tensor.Equal, ["largest_difference"] = CommandExtensions.Number(tensor.LargestDifference), ["relative_difference"] = CommandExtensions.Number(tensor.RelativeDifference) });
+                else if (!tensor.Equal) context.Out.WriteLine($"{tensor.Name,-60} largest {tensor.LargestDifference:G4}, relative {tensor.RelativeDifference:G4}");
             }
-            if (!parsed.GetValue(json)) context.Out.WriteLine($"{differences.Count(one => one.Equal)} of {differences.Count} tensors are equal bit for bit");
+            if (!parsed.GetValue(json)) context.Out.WriteLine($"{differences.Count(tensor => tensor.Equal)} of {differences.Count} tensors are equal bit for bit");
+            if (ShardedCheckpoint.IsIn(one) && ShardedCheckpoint.IsIn(other))
+                foreach (var (slot, equal, all) in ShardedText.Slots(UniversalManifest.Read(one), UniversalManifest.Read(other)))
+                {
+                    if (parsed.GetValue(json)) context.Out.WriteJson(new JsonObject { ["event"] = "slot", ["name"] = slot, ["equal"] = equal, ["tensors"] = all });
+                    else context.Out.WriteLine($"slot {slot}: {equal} of {all} tensors have equal content");
+                }
             return ExitCode.Done;
         });
     }

@@ -59,6 +59,7 @@ internal sealed unsafe class DecoderGraph<T> : IDecoderGraph
     private readonly DecoderBlock<T>[] blocks;
     private readonly NormLayer<T>? finalNorm;
     private readonly LinearLayer<T>? embeddingProjection, headProjection;
+    private readonly LayerWindows<T> windows;
     private readonly ActivationPool pool;
     private readonly Tensor? cosines, sines, positionIds;
     private readonly Tensor? frozen;
@@ -86,6 +87,7 @@ internal sealed unsafe class DecoderGraph<T> : IDecoderGraph
             headProjection = new LinearLayer<T>(parameters, ComputeWeights, [WeightMap.HeadProjection], [], inputFirst: false);
         }
         if (shard.HoldsHead) finalNorm = new NormLayer<T>(parameters, names.FinalNorm, config.NormEpsilon);
+        windows = new LayerWindows<T>(shard, parameters, ComputeWeights);
         ParametersChanged();
 
         static (Tensor, Tensor) Detached((Tensor A, Tensor B) pair) => (pair.A.DetachFromDisposeScope(), pair.B.DetachFromDisposeScope());
@@ -101,7 +103,8 @@ internal sealed unsafe class DecoderGraph<T> : IDecoderGraph
     /// <inheritdoc/>
     public void ParametersChanged()
     {
-        if (!T.Rounds) return;
+        // What lives elsewhere is rounded when it is fetched.
+        if (!T.Rounds || shard.Window is not null) return;
         using var matrices = parameters.Values.narrow(0, 0, ComputeWeights.NumberOfElements);
         Bfloat16.Copy<T>(matrices, ComputeWeights);
         if (frozen is not null) Bfloat16.Copy<T>(map!.Frozen!, frozen);
@@ -118,11 +121,13 @@ internal sealed unsafe class DecoderGraph<T> : IDecoderGraph
             shape.Dropout?.Forward<Float32Storage>(DropoutMask.Embedding, tokens, stream.Stream.Floats, null);
         }
         else stream.Stream.Tensor.copy_(input.Stream);
-        foreach (var block in blocks)
+        for (var layer = 0; layer < blocks.Length; layer++)
         {
             var state = new BlockActivations();
             var (previous, isFirst) = (stream.Stream, stream.Added is null);
-            stream = block.Forward(shape, stream, state);
+            windows.Open(windows.Layers[layer]);
+            stream = blocks[layer].Forward(shape, stream, state);
+            windows.Close(windows.Layers[layer]);
             if (kept is null || checkpoint)
             {
                 // Nobody looks back at the stream in the middle of the last block; this block's input is kept by a checkpoint.
@@ -135,6 +140,7 @@ internal sealed unsafe class DecoderGraph<T> : IDecoderGraph
         if (kept is not null) (kept.Shape, kept.Ids) = (shape, ids);
         if (finalNorm is null) return Leave(stream, kept is null || checkpoint);
         var hidden = empty(shape.Attention.Batch, shape.Attention.Time, width, dtype: T.Size == 2 ? ScalarType.BFloat16 : ScalarType.Float32);
+        windows.Open(windows.Head);
         var (last, statistics) = (pool.Exact(tokens, width), pool.Exact(tokens, 2));
         var normed = headProjection is null ? null : pool.Compute(tokens, width);
         finalNorm.Forward(stream.Stream, stream.Added, stream.Bias, last, normed is null ? Memory(hidden) : normed.Memory, statistics);
@@ -168,12 +174,15 @@ internal sealed unsafe class DecoderGraph<T> : IDecoderGraph
             if (finalNorm is null) Enter(dense, dx, operand);
             else if (headProjection is not null) LeaveHead(dense, kept, dx, operand, tokens);
             else finalNorm.Backward(Memory(dense), kept.Last!, kept.LastStatistics!, dx, replace: true, operand, pool);
+        windows.Collect(windows.Head);
         pool.Return(kept.Last);
         pool.Return(kept.LastStatistics);
         for (var layer = blocks.Length - 1; layer >= 0; layer--)
         {
+            windows.Open(windows.Layers[layer]);
             if (checkpoint) blocks[layer].Recompute(shape, kept.Blocks[layer]);
             blocks[layer].Backward(shape, kept.Blocks[layer], dx, operand);
+            windows.Collect(windows.Layers[layer]);
             kept.Blocks[layer].Return(pool, keepInput: false);
         }
         if (input is not null) input.Gradient = dx.Tensor.clone().DetachFromDisposeScope();
@@ -185,6 +194,7 @@ internal sealed unsafe class DecoderGraph<T> : IDecoderGraph
             if (positionIds is not null)
                 using (var rows = positionIds.narrow(0, 0, shape.Attention.Time).expand(shape.Attention.Batch, -1).contiguous())
                     AddBack(names.Positions, rows, 0, config.Context, dx, tokens);
+            windows.Collect(windows.Embedding);
         }
         if (T.Rounds) pool.Return(operand);
         pool.Return(dx);
@@ -221,9 +231,11 @@ internal sealed unsafe class DecoderGraph<T> : IDecoderGraph
     /// <summary>Embeddings of the tokens; each process has some rows, positions are the first one's.</summary>
     private void Embed(SequenceShape shape, Tensor ids, Activation stream, KeptForBackward? kept)
     {
+        windows.Open(windows.Embedding);
         using var embedding = parameters.Value(names.Embedding);
         using var positions = positionIds is null || shard.Peers.Rank > 0 ? null : parameters.Value(names.Positions);
         EmbeddingRows.Look(shape.Tokens, shape.Attention.Time, config.Width, (long*)TensorMemory.Address<long>(ids), shard.FirstRow, shard.Rows, Floats(embedding), Floats(positions), stream.Floats);
+        windows.Close(windows.Embedding);
         shard.Peers.Sum(stream.Tensor);
         if (embeddingProjection is null) return;
         var (operand, projected) = (pool.Compute(shape.Tokens, config.Width), pool.Compute(shape.Tokens, config.Width));

@@ -50,6 +50,9 @@ public sealed class DecoderNames
         return weight[..^"weight".Length] + "bias";
     }
 
+    /// <summary>What the names of a layer's tensors begin with.</summary>
+    public string Layer(int layer) => Gpt2 ? $"transformer.h.{layer}." : $"model.layers.{layer}.";
+
     private string Prefix(int layer, Projection projection) => projection switch
     {
         Projection.Query => $"model.layers.{layer}.self_attn.q_proj",

@@ -42,8 +42,11 @@ public sealed record DecoderShard
     /// <summary>The processes that hold the other parts of the same layers.</summary>
     public ITensorPeers Peers { get; init; } = NoPeers.Instance;
 
-    /// <summary>Whether this is all of the model.</summary>
-    public bool IsWhole => HoldsEmbedding && HoldsHead && Peers.Size == 1;
+    /// <summary>Where the weights are, if not in memory all the time; null where they are.</summary>
+    public IParameterWindow? Window { get; init; }
+
+    /// <summary>Whether this is all of the model, with its weights at hand.</summary>
+    public bool IsWhole => HoldsEmbedding && HoldsHead && Peers.Size == 1 && Window is null;
 
     /// <summary>What a block of this part looks like as a model of its own.</summary>
     internal DecoderConfig Local => Config with { Heads = Heads, KeyValueHeads = KeyValueHeads, Intermediate = Intermediate };

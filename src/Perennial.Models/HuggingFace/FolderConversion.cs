@@ -33,19 +33,33 @@ public static class FolderConversion
     public static IReadOnlyList<string> Convert(string source, string target, ConversionOptions options)
     {
         ArgumentNullException.ThrowIfNull(options);
-        if (Directory.Exists(target) && Directory.EnumerateFileSystemEntries(target).Any()) throw PerennialException.Usage($"{target}: exists already; choose another --out");
         WeightFiles.Check(source, ConfigJson.Read(source));
         if (options.Type is not null && Quantization.QuantizationScheme.Read(source) is not null) return ConvertQuantized(source, target, options);
+        IReadOnlyList<string> written = [];
+        Into(target, temporary =>
+        {
+            written = WriteWeights(source, temporary, options);
+            CopyOthers(source, temporary, options);
+        });
+        return written;
+    }
+
+    /// <summary>Makes a folder that appears when everything in it is on the disk.</summary>
+    /// <param name="target">A new folder.</param>
+    /// <param name="fill">Writes into the folder it is given.</param>
+    /// <exception cref="PerennialException">Exit 2: the target exists.</exception>
+    public static void Into(string target, Action<string> fill)
+    {
+        ArgumentNullException.ThrowIfNull(fill);
+        if (Directory.Exists(target) && Directory.EnumerateFileSystemEntries(target).Any()) throw PerennialException.Usage($"{target}: exists already; choose another --out");
         var temporary = Path.TrimEndingDirectorySeparator(Path.GetFullPath(target)) + AtomicFile.TemporarySuffix;
         if (Directory.Exists(temporary)) Directory.Delete(temporary, recursive: true);
         Directory.CreateDirectory(temporary);
         try
         {
-            var files = WriteWeights(source, temporary, options);
-            CopyOthers(source, temporary, options);
+            fill(temporary);
             if (Directory.Exists(target)) Directory.Delete(target);
             Directory.Move(temporary, target);
-            return files;
         }
         catch
         {
@@ -78,17 +92,29 @@ public static class FolderConversion
             var tensors = files.SelectMany(file => file.Entries.Select(entry => Tensor(file, entry, options.Type))).ToList();
             if (tensors.GroupBy(tensor => tensor.Name, StringComparer.Ordinal).FirstOrDefault(group => group.Count() > 1) is { } twice)
                 throw PerennialException.Damaged($"{source}: tensor '{twice.Key}' stands in two files");
-            var shards = Shards(tensors, options.ShardBytes);
-            var metadata = new Dictionary<string, string>(StringComparer.Ordinal) { ["format"] = "pt" };
-            var names = shards.Select((_, i) => shards.Count == 1 ? WeightFiles.FileName : $"model-{i + 1:D5}-of-{shards.Count:D5}.safetensors").ToList();
-            for (var i = 0; i < shards.Count; i++) SafetensorsWriter.Write(Path.Combine(target, names[i]), shards[i], metadata);
-            if (shards.Count > 1) WriteIndex(target, shards, names);
-            return names;
+            return WriteTensors(target, tensors, options);
         }
         finally
         {
             foreach (var file in files) file.Dispose();
         }
+    }
+
+    /// <summary>Writes tensors as one weight file, or as shards with their index.</summary>
+    /// <param name="target">The folder.</param>
+    /// <param name="tensors">The tensors in their order.</param>
+    /// <param name="options">How.</param>
+    /// <returns>The weight files written.</returns>
+    public static IReadOnlyList<string> WriteTensors(string target, IReadOnlyList<SafetensorsTensor> tensors, ConversionOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(tensors);
+        ArgumentNullException.ThrowIfNull(options);
+        var shards = Shards(tensors, options.ShardBytes);
+        var metadata = new Dictionary<string, string>(StringComparer.Ordinal) { ["format"] = "pt" };
+        var names = shards.Select((_, i) => shards.Count == 1 ? WeightFiles.FileName : $"model-{i + 1:D5}-of-{shards.Count:D5}.safetensors").ToList();
+        for (var i = 0; i < shards.Count; i++) SafetensorsWriter.Write(Path.Combine(target, names[i]), shards[i], metadata);
+        if (shards.Count > 1) WriteIndex(target, shards, names);
+        return names;
     }
 
     private static SafetensorsTensor Tensor(SafetensorsFile file, SafetensorsEntry entry, SafetensorsType? wanted)
@@ -102,7 +128,7 @@ public static class FolderConversion
         });
     }
 
-    private static List<List<SafetensorsTensor>> Shards(List<SafetensorsTensor> tensors, long? limit)
+    private static List<List<SafetensorsTensor>> Shards(IReadOnlyList<SafetensorsTensor> tensors, long? limit)
     {
         var shards = new List<List<SafetensorsTensor>> { new() };
         var bytes = 0L;
@@ -129,13 +155,15 @@ public static class FolderConversion
         AtomicFile.WriteText(Path.Combine(target, WeightSources.IndexName), index.ToJsonString(Indented) + "\n");
     }
 
-    private static void CopyOthers(string source, string target, ConversionOptions options)
+    /// <summary>Copies what is neither weights nor a record of them: config, tokenizer.</summary>
+    public static void CopyOthers(string source, string target, ConversionOptions options)
     {
+        ArgumentNullException.ThrowIfNull(options);
         foreach (var path in Directory.GetFiles(source))
         {
             var name = Path.GetFileName(path);
             // The manifest vouches for the old files; weights were written above.
-            if (name.EndsWith(".safetensors", StringComparison.Ordinal) || name is WeightSources.IndexName or "manifest.json" || name.EndsWith(AtomicFile.TemporarySuffix, StringComparison.Ordinal)) continue;
+            if (name.EndsWith(".safetensors", StringComparison.Ordinal) || name is WeightSources.IndexName or "manifest.json" or "universal.json" || name.EndsWith(AtomicFile.TemporarySuffix, StringComparison.Ordinal)) continue;
             if (name == ConfigJson.FileName && options.Type is { } type)
             {
                 var json = JsonNode.Parse(File.ReadAllBytes(path))!.AsObject();

@@ -48,6 +48,14 @@ public sealed class WeightReader : IDisposable
     /// <param name="name">A name of the model's layout.</param>
     public float[] Values(string name) => Values(sources[name]);
 
+    /// <summary>Where a float32 tensor lies in its mapped file, and its bytes; null where it has another element type.</summary>
+    /// <param name="name">A name of the model's layout.</param>
+    public (nint Pointer, long Bytes)? Mapped(string name)
+    {
+        var (file, entry) = sources[name];
+        return entry.Type == SafetensorsType.F32 ? (file.Pointer(entry), entry.ByteLength) : null;
+    }
+
     private static float[] Values((SafetensorsFile File, SafetensorsEntry Entry) source)
     {
         using var scope = NewDisposeScope();

@@ -92,6 +92,21 @@ public sealed class UniversalCheckpoint : IDisposable
         files.Clear();
     }
 
+    /// <summary>One logical tensor of a slot, to be read part after part.</summary>
+    /// <exception cref="PerennialException">Exit 2: there is no such slot or tensor. Exit 3: a file is missing or damaged.</exception>
+    public TensorReader Read(string slot, string tensor)
+    {
+        var entry = Manifest.Slots.FirstOrDefault(entry => entry.Slot.Name == slot) ?? throw PerennialException.Usage($"{Folder}: the checkpoint has no slot '{slot}'");
+        var index = entry.Stored.IndexOf(tensor) ?? throw PerennialException.Usage($"{Folder}: slot '{slot}' has no tensor '{tensor}'");
+        var logical = entry.Stored.Tensors[index];
+        var whole = Layout.Of([logical], [new RankBuffer(logical.Bytes, [new LayoutRun(0, 0, 0, logical.Bytes)])]);
+        var plan = TransferPlan.For(0, entry.Stored.Only(tensor), whole);
+        foreach (var copy in plan.Copies) Checked(slot, copy.Source, copy.SourceOffset, copy.Length, copy.Count, copy.SourceStride);
+        var summary = Manifest.Summary.Slots.First(other => other.Slot.Name == slot);
+        if (summary.Averaged.ContainsKey(tensor)) summary = WithMeans(summary);
+        return new(new CopyWindow(plan, file => File(file).Slot(slot)), summary.Tensors[tensor], logical.Bytes, logical.ElementBytes, $"{Folder}: slot '{slot}': tensor '{tensor}'");
+    }
+
     /// <summary>The windows of a target rank's buffer; every chunk it reads is checked at once.</summary>
     internal CopyWindow Window(string slot, Layout target, int rank)
     {

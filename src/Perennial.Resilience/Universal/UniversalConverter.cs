@@ -18,7 +18,13 @@ public static class UniversalConverter
     /// <param name="folder">An existing, empty folder.</param>
     /// <param name="target">The layout that the files are for.</param>
     /// <exception cref="PerennialException">Exit 2: another model. Exit 3: the source is damaged or the result is not equal to it.</exception>
-    public static UniversalManifest Reshard(UniversalCheckpoint source, string folder, StateLayout target) => Rewrite(source, folder, target, StoredLayout.Duty(target), file => $"rank-{Number(file)}.safetensors");
+    public static UniversalManifest Reshard(UniversalCheckpoint source, string folder, StateLayout target)
+    {
+        ArgumentNullException.ThrowIfNull(source);
+        ArgumentNullException.ThrowIfNull(target);
+        RequireOther(source, target);
+        return Rewrite(Of(source), folder, target, StoredLayout.Duty(target), RankName);
+    }
 
     /// <summary>Rewrites into one file a tensor, each entry in its logical shape: readable by any tool.</summary>
     /// <param name="source">The checkpoint.</param>
@@ -28,23 +34,45 @@ public static class UniversalConverter
     {
         ArgumentNullException.ThrowIfNull(source);
         var atoms = StoredLayout.Atoms(source.Manifest.Stored);
-        return Rewrite(source, folder, atoms, atoms, file => $"tensor-{Number(file)}.safetensors");
+        RequireOther(source, atoms);
+        return Rewrite(Of(source), folder, atoms, atoms, TensorName);
     }
 
-    private static UniversalManifest Rewrite(UniversalCheckpoint source, string folder, StateLayout live, StateLayout stored, Func<int, string> name)
+    /// <summary>Writes a state that lies in other files as the ranks of <paramref name="target"/> would have.</summary>
+    /// <param name="source">The state.</param>
+    /// <param name="folder">An existing, empty folder.</param>
+    /// <param name="target">The layout that the files are for; null for one file a tensor.</param>
+    /// <exception cref="PerennialException">Exit 2: another model. Exit 3: the result is not equal to the source.</exception>
+    public static UniversalManifest Import(ForeignState source, string folder, StateLayout? target)
     {
         ArgumentNullException.ThrowIfNull(source);
-        var old = source.Manifest;
-        if (live.Slots.Count == old.Slots.Count && live.Slots.Zip(old.Slots).All(pair => pair.First.Layout.Equals(pair.Second.Live)))
+        var live = target ?? StoredLayout.Atoms(source.Layout);
+        var origin = new Origin(Guid.NewGuid().ToString("N"), UniversalWriter.DefaultChunk, null,
+            (slot, file) => new CopyWindow(TransferPlan.For(file, source.Layout.Find(slot.Slot.Name)!.Layout, slot.Layout), rank => source.Buffer(slot.Slot.Name, rank)), _ => source.Summary);
+        return Rewrite(origin, folder, live, target is null ? live : StoredLayout.Duty(live), target is null ? TensorName : RankName);
+    }
+
+    private sealed record Origin(string Save, int ChunkBytes, Canary? Canary, Func<SlotLayout, int, CopyWindow> Window, Func<StateLayout, StateSummary> Expected);
+
+    private static Origin Of(UniversalCheckpoint source) =>
+        new(source.Manifest.Save, source.Manifest.ChunkBytes, source.Manifest.Canary, (slot, file) => source.Window(slot.Slot.Name, slot.Layout, file), source.Expected);
+
+    private static void RequireOther(UniversalCheckpoint source, StateLayout live)
+    {
+        if (live.Slots.Count == source.Manifest.Slots.Count && live.Slots.Zip(source.Manifest.Slots).All(pair => pair.First.Layout.Equals(pair.Second.Live)))
             throw PerennialException.Usage($"{source.Folder}: the checkpoint is in this layout already");
+    }
+
+    private static UniversalManifest Rewrite(Origin source, string folder, StateLayout live, StateLayout stored, Func<int, string> name)
+    {
         var files = new List<UniversalFile>();
         for (var file = 0; file < stored.Ranks; file++)
-            files.Add(ShardFile.Write(Path.Combine(folder, name(file)), old.Save, stored, file, old.ChunkBytes, slot => source.Window(slot.Slot.Name, slot.Layout, file)));
+            files.Add(ShardFile.Write(Path.Combine(folder, name(file)), source.Save, stored, file, source.ChunkBytes, slot => source.Window(slot, file)));
         var expected = source.Expected(live);
         var slots = live.Slots.Zip(stored.Slots, (memory, disk) => new UniversalSlot(memory.Slot, memory.Layout, disk.Layout)).ToList();
         Prove(folder, stored, files, expected);
         var summary = expected with { Slots = [.. expected.Slots.Select(slot => slot with { LayoutHash = live.Find(slot.Slot.Name)!.Layout.HashText })] };
-        var manifest = old with { Shape = live.Shape.ToString(), Slots = slots, Files = files, Summary = summary };
+        var manifest = new UniversalManifest(UniversalManifest.CurrentFormat, source.Save, live.Shape.ToString(), source.ChunkBytes, slots, files, summary, source.Canary);
         manifest.Write(folder);
         return manifest;
     }
@@ -61,6 +89,10 @@ public static class UniversalConverter
         }
         TransitionGate.Require(expected, stored, evidence);
     }
+
+    private static string RankName(int file) => $"rank-{Number(file)}.safetensors";
+
+    private static string TensorName(int file) => $"tensor-{Number(file)}.safetensors";
 
     private static string Number(int file) => file.ToString("d4", CultureInfo.InvariantCulture);
 }

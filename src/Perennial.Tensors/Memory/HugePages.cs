@@ -32,6 +32,30 @@ public static partial class HugePages
         return tensor;
     }
 
+    /// <summary>
+    /// Gives the memory under a stretch of a tensor back to the system; it comes again, as zeros, when it is touched. What lies on pages shared with
+    /// neighbours stays. Where the system cannot do it nothing is given back.
+    /// </summary>
+    /// <param name="tensor">Contiguous, in main memory.</param>
+    /// <param name="first">First element.</param>
+    /// <param name="length">Elements.</param>
+    /// <param name="zero">Whether all of the stretch must read as zeros afterwards; otherwise its content is undefined.</param>
+    public static unsafe void Release(Tensor tensor, long first, long length, bool zero)
+    {
+        ArgumentNullException.ThrowIfNull(tensor);
+        const nint page = 4096;
+        const int dontNeed = 4;
+        var start = TensorMemory.Pointer(tensor) + (nint)(first * tensor.ElementSize);
+        var end = start + (nint)(length * tensor.ElementSize);
+        var (from, to) = ((start + page - 1) / page * page, end / page * page);
+        // Pages of another size (some ARM systems) refuse a range that is not aligned to them.
+        var isGiven = OperatingSystem.IsLinux() && to > from && MemoryAdvise(from, (nuint)(to - from), dontNeed) == 0;
+        if (!zero) return;
+        if (!isGiven) (from, to) = (end, end);
+        new Span<byte>((void*)start, checked((int)(from - start))).Clear();
+        new Span<byte>((void*)to, checked((int)(end - to))).Clear();
+    }
+
     private static void Advise(Tensor tensor)
     {
         var bytes = tensor.NumberOfElements * tensor.ElementSize;

@@ -20,7 +20,7 @@ public static class CheckpointFiles
     /// <summary>Where optimizer and practice slots are.</summary>
     public const string SlotsFile = "state/slots.safetensors";
 
-    private const string ProgressFile = "state/progress.json";
+    internal const string ProgressFile = "state/progress.json";
     private const string ParametersFile = "state/parameters.safetensors";
 
     /// <summary>Writes a snapshot. Touches only memory that the snapshot owns: may run beside training.</summary>

@@ -52,6 +52,14 @@ public static class ShardedCheckpoint
             : throw PerennialException.Damaged($"{place}: step {record.Step}, cursor {record.Cursor} and the progress beside them contradict each other");
     }
 
+    /// <summary>The progress of a checkpoint that ranks wrote; null where it holds weights alone.</summary>
+    /// <exception cref="PerennialException">Exit 3: damaged.</exception>
+    public static Progress? TryProgress(UniversalManifest manifest, string place)
+    {
+        ArgumentNullException.ThrowIfNull(manifest);
+        return manifest.Summary.Progress.Values.ContainsKey(ProgressKey) ? ProgressOf(manifest.Summary.Progress, place) : null;
+    }
+
     /// <summary>Fills one rank's buffers from a checkpoint of either form.</summary>
     /// <param name="folder">The checkpoint.</param>
     /// <param name="layout">The layout of the buffers.</param>

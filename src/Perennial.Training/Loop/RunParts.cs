@@ -56,7 +56,7 @@ public sealed class RunParts : IDisposable
         }
         IReadOnlyList<StateSlot> slots = [.. Optimizer.Slots, .. Model.Map?.Slots ?? [], .. Practices.SelectMany((practice, i) => practice.Slots.Select(slot => slot with { Name = $"practice-{i}.{slot.Name}" }))];
         Branches = planned.Any(stage => stage.Branch) ? new BranchSlots(Model.Parameters, slots) : null;
-        State = new TrainingState(Model.Parameters, [.. slots, .. Branches?.Slots ?? []]);
+        State = new TrainingState(Parallel?.Kept ?? Model.Parameters, [.. slots, .. Branches?.Slots ?? []]);
         Texts = new HeldOutTexts(data, planned, recipe.Evaluation.Tokens?.Value);
         Tasks = [.. recipe.Evaluation.Tasks.Select(task => (task.Kind, task.Create()))];
     }

@@ -33,6 +33,7 @@ public sealed class DecoderPlacement
         ArgumentNullException.ThrowIfNull(shape);
         (Config, Shape) = (config, shape.Checked());
         if (shape.Pipeline > config.Layers) throw PerennialException.Usage($"parallel: {shape.Pipeline} stages for {config.Layers} layers; every stage needs one");
+        if (shape is { Zero: 3, Pipeline: > 1 } && config.TiedHead) throw PerennialException.Usage("parallel: zero: 3 cannot share one embedding between the first and the last stage; use tied-head: false, zero: 1 or pipeline: 1");
         Global = DecoderLayout.Of(config);
         options = new LayoutOptions(Pad: false, AtTensors: atTensors);
         var model = new DecoderDimensions(config.Heads, config.KeyValueHeads, config.HeadWidth, config.Intermediate, config.TiedHead, IntermediateUnit: config.Intermediate % 8 == 0 ? 8 : 1);
@@ -66,6 +67,9 @@ public sealed class DecoderPlacement
     /// <summary>What a rank computes with, before any cut over data ranks: a buffer in which its tensors lie one after another.</summary>
     public Layout Whole => whole;
 
+    /// <summary>The layout of the weights as ranks keep them: <see cref="Whole"/>, or under ZeRO 3 cut over the data ranks.</summary>
+    public Layout Kept => Shape.Zero == 3 ? cut : whole;
+
     /// <summary>The layout of the whole state.</summary>
     /// <param name="slots">Slots beside the weights; optimizer slots are cut over data ranks by ZeRO, the others follow the weights.</param>
     /// <exception cref="PerennialException">Exit 2: two slots have one name.</exception>
@@ -83,7 +87,8 @@ public sealed class DecoderPlacement
     /// <summary>The part of the model that a rank computes.</summary>
     /// <param name="rank">The rank.</param>
     /// <param name="peers">The processes with the other parts of its layers.</param>
-    public DecoderShard Shard(int rank, ITensorPeers peers)
+    /// <param name="window">Where the weights are under ZeRO 3.</param>
+    public DecoderShard Shard(int rank, ITensorPeers peers, IParameterWindow? window = null)
     {
         var (_, tensor, stage) = Shape.CoordinatesOf(rank);
         var first = Enumerable.Range(0, stage).Sum(LayersOf);
@@ -98,7 +103,7 @@ public sealed class DecoderPlacement
         {
             Config = Config, FirstLayer = first, EndLayer = first + LayersOf(stage), HoldsEmbedding = stage == 0, HoldsHead = stage == Shape.Pipeline - 1,
             Heads = (int)(queries / Config.HeadWidth), KeyValueHeads = (int)(keys / Config.HeadWidth), Intermediate = (int)inner,
-            FirstRow = Math.Min(Config.Vocabulary, padded * tensor), Rows = Math.Clamp(Config.Vocabulary - padded * tensor, 0, padded), PaddedRows = padded, Peers = peers,
+            FirstRow = Math.Min(Config.Vocabulary, padded * tensor), Rows = Math.Clamp(Config.Vocabulary - padded * tensor, 0, padded), PaddedRows = padded, Peers = peers, Window = window,
         };
         Prove(rank, DecoderLayout.Of(shard));
         return shard;

@@ -22,7 +22,7 @@ internal sealed class FixedHeldOut : IPracticeServices, IDisposable
     {
         (this.decoder, this.tell) = (decoder, tell);
         var single = new DecoderPlacement(parts.Config, ParallelShape.Single).Whole;
-        plan = TransferPlan.Between(decoder.Placement.Whole, single.Renumbered(decoder.Placement.Shape.Ranks, [0]));
+        plan = TransferPlan.Between(decoder.Placement.Kept, single.Renumbered(decoder.Placement.Shape.Ranks, [0]));
         if (decoder.Rank != 0) return;
         whole = new Decoder(parts.Config, parts.Model.Precision);
         scoring = new HeldOutService(parts, tell, whole);
@@ -45,7 +45,7 @@ internal sealed class FixedHeldOut : IPracticeServices, IDisposable
     /// <exception cref="Resilience.Groups.CommunicatorException">A rank was lost.</exception>
     public void Gather()
     {
-        TransferExchange.Run(plan, decoder.Groups.World, Bytes(decoder.Model), whole is null ? FlatBytes.Of(Memory<byte>.Empty) : Bytes(whole));
+        TransferExchange.Run(plan, decoder.Groups.World, Bytes(decoder.Kept), whole is null ? FlatBytes.Of(Memory<byte>.Empty) : Bytes(whole.Parameters));
         whole?.ParametersChanged();
     }
 
@@ -54,5 +54,5 @@ internal sealed class FixedHeldOut : IPracticeServices, IDisposable
 
     public void Dispose() => whole?.Dispose();
 
-    private static FlatBytes Bytes(Decoder model) => FlatBytes.At(TensorMemory.Pointer(model.Parameters.Values), model.Parameters.Values.NumberOfElements * sizeof(float));
+    private static FlatBytes Bytes(FlatParameters parameters) => FlatBytes.At(TensorMemory.Pointer(parameters.Values), parameters.Values.NumberOfElements * sizeof(float));
 }

@@ -17,6 +17,7 @@ public sealed class ParallelDecoder : IDisposable
     private readonly Range64[] counted, shared;
     private readonly long[] pieces;
     private readonly Tensor? reduced;
+    private readonly DataWindow? window;
     private ParallelGroups? groups;
 
     /// <summary>A rank's part, over zeroed parameters.</summary>
@@ -29,7 +30,8 @@ public sealed class ParallelDecoder : IDisposable
     {
         ArgumentNullException.ThrowIfNull(placement);
         (Placement, Rank, Place) = (placement, rank, placement.Shape.CoordinatesOf(rank));
-        Model = new Decoder(placement.Shard(rank, new GroupPeers(Place.Tensor, placement.Shape.Tensor, () => Groups)), precision, execution);
+        window = placement.Shape.Zero == 3 ? new DataWindow(this) : null;
+        Model = new Decoder(placement.Shard(rank, new GroupPeers(Place.Tensor, placement.Shape.Tensor, () => Groups), window), precision, execution);
         var local = Model.Parameters.Layout;
         (counted, shared, pieces) = ([.. placement.Counted(rank, local)], [.. placement.Shared(local)], [.. placement.Pieces(rank)]);
         if (placement.Shape.Zero == 0)
@@ -40,7 +42,8 @@ public sealed class ParallelDecoder : IDisposable
         var start = pieces.Take(Place.Data).Sum();
         Piece = new(start, start + pieces[Place.Data]);
         reduced = HugePages.Zeros(Piece.Length);
-        Trained = FlatParameters.Over(local.Slice(Piece.Start, Piece.Length), Model.Parameters.Values.narrow(0, Piece.Start, Piece.Length).DetachFromDisposeScope(), reduced);
+        var values = window is null ? Model.Parameters.Values.narrow(0, Piece.Start, Piece.Length).DetachFromDisposeScope() : HugePages.Zeros(Piece.Length);
+        Trained = FlatParameters.Over(local.Slice(Piece.Start, Piece.Length), values, reduced);
     }
 
     /// <summary>Where everything is.</summary>
@@ -58,6 +61,9 @@ public sealed class ParallelDecoder : IDisposable
     /// <summary>What this rank's optimizer moves; its gradients are those of the whole batch after <see cref="Reduce"/>.</summary>
     public FlatParameters Trained { get; }
 
+    /// <summary>The weights that this rank keeps between steps: all that it computes with, or under ZeRO 3 its piece.</summary>
+    public FlatParameters Kept => window is null ? Model.Parameters : Trained;
+
     /// <summary>Where <see cref="Trained"/> lies in the model's buffer.</summary>
     public Range64 Piece { get; }
 
@@ -73,6 +79,7 @@ public sealed class ParallelDecoder : IDisposable
         ArgumentNullException.ThrowIfNull(world);
         if (world.Size != Placement.Shape.Ranks || world.Rank != Rank) throw new ArgumentException($"rank {world.Rank} of {world.Size} cannot be rank {Rank} of {Placement.Shape}", nameof(world));
         Leave();
+        window?.Forget();
         groups = ParallelGroups.Form(world, Placement);
     }
 
@@ -83,6 +90,12 @@ public sealed class ParallelDecoder : IDisposable
     /// <exception cref="CommunicatorException">A rank was lost; the gradient holds nothing of use, the state is untouched.</exception>
     public void Reduce()
     {
+        if (window is not null)
+        {
+            // Every layer's gradient was taken over when its backward was done.
+            window.Complete();
+            return;
+        }
         var gradients = TensorMemory.Address<float>(Model.Parameters.Gradients);
         if (Groups.KeySharers is { } sharers)
             foreach (var range in shared) sharers.AllReduce(At(gradients, range.Start), range.Length, ElementType.Float32);
@@ -114,6 +127,7 @@ public sealed class ParallelDecoder : IDisposable
     /// <exception cref="CommunicatorException">A rank was lost; the weights are of two steps.</exception>
     public void Publish()
     {
+        if (window is not null) return;
         if (reduced is not null)
         {
             var values = TensorMemory.Address<float>(Model.Parameters.Values);
@@ -129,7 +143,7 @@ public sealed class ParallelDecoder : IDisposable
     /// <param name="values">All values of a tensor by its number in <see cref="DecoderPlacement.Global"/>.</param>
     public void Fill(Func<int, ReadOnlyMemory<float>> values)
     {
-        DecoderPlacement.Fill(Rank, Placement.Whole, TensorMemory.Address<float>(Model.Parameters.Values), values);
+        DecoderPlacement.Fill(Rank, Placement.Kept, TensorMemory.Address<float>(Kept.Values), values);
         Model.ParametersChanged();
     }
 
@@ -139,6 +153,61 @@ public sealed class ParallelDecoder : IDisposable
         Leave();
         if (!ReferenceEquals(Trained, Model.Parameters)) Trained.Dispose();
         Model.Dispose();
+    }
+
+    /// <summary>The weights of all data ranks, a stretch at a time, and their gradients back to who keeps them.</summary>
+    private sealed class DataWindow(ParallelDecoder owner) : IParameterWindow
+    {
+        private bool isFresh = true;
+
+        /// <summary>What was collected belongs to a step that broke.</summary>
+        public void Forget() => isFresh = true;
+
+        /// <summary>The step's gradient is complete; the next collection begins anew.</summary>
+        public void Complete()
+        {
+            if (isFresh) owner.reduced!.zero_();
+            isFresh = true;
+        }
+
+        public void Open(long first, long length)
+        {
+            var values = TensorMemory.Address<float>(owner.Model.Parameters.Values);
+            var mine = owner.Piece.Common(new(first, first + length));
+            var own = TensorMemory.Address<float>(owner.Trained.Values);
+            owner.Groups.Data.AllGather(At(own, mine.Length > 0 ? mine.Start - owner.Piece.Start : 0), At(values, first), Counts(first, length), ElementType.Float32);
+        }
+
+        public void Close(long first, long length) => HugePages.Release(owner.Model.Parameters.Values, first, length, zero: false);
+
+        public void Collect(long first, long length)
+        {
+            using var scope = NewDisposeScope();
+            using var noGradient = no_grad();
+            if (isFresh) owner.reduced!.zero_();
+            isFresh = false;
+            var range = new Range64(first, first + length);
+            var gradients = TensorMemory.Address<float>(owner.Model.Parameters.Gradients);
+            if (owner.Groups.KeySharers is { } sharers)
+                foreach (var common in owner.shared.Select(part => part.Common(range)).Where(part => part.Length > 0)) sharers.AllReduce(At(gradients, common.Start), common.Length, ElementType.Float32);
+            var mine = owner.Piece.Common(range);
+            var sum = empty(Math.Max(1, mine.Length), ScalarType.Float32);
+            owner.Groups.Data.ReduceScatter(At(gradients, first), TensorMemory.Address<float>(sum), Counts(first, length), ElementType.Float32);
+            if (mine.Length > 0) owner.reduced!.narrow(0, mine.Start - owner.Piece.Start, mine.Length).add_(sum);
+            HugePages.Release(owner.Model.Parameters.Gradients, first, length, zero: true);
+        }
+
+        /// <summary>What each data rank has of a stretch.</summary>
+        private long[] Counts(long first, long length)
+        {
+            var (counts, start) = (new long[owner.pieces.Length], 0L);
+            for (var rank = 0; rank < counts.Length; rank++)
+            {
+                counts[rank] = new Range64(start, start + owner.pieces[rank]).Common(new(first, first + length)).Length;
+                start += owner.pieces[rank];
+            }
+            return counts;
+        }
     }
 
     private static nint At(nint start, long element) => start + (nint)(element * sizeof(float));

@@ -52,6 +52,14 @@ public sealed record ParallelPlace(ParallelShape Shape, int Rank)
             throw PerennialException.Usage($"parallel: objective '{recipe.Objective.Kind}' needs the whole model; use data parallelism (tensor: 1, pipeline: 1)");
         if (shape.Tensor > 1 && !IsElementwise(recipe))
             throw PerennialException.Usage($"parallel: optimizer '{recipe.Optimizer.Kind}' moves whole matrices, which tensor parallelism cuts; use tensor: 1 (ZeRO then cuts between matrices)");
+        if (shape.Zero == 3)
+        {
+            var rows = recipe.Training.MicroBatch ?? 1;
+            if (ParallelShares.Of(recipe.Training.Batch, shape.Data).Select(share => (share.End.Value - share.Start.Value + rows - 1) / rows).Distinct().Count() > 1)
+                throw PerennialException.Usage($"parallel: with zero: 3 every data process takes equally many micro-batches; {recipe.Training.Batch} windows over {shape.Data} processes in pieces of {rows} do not come out even (training.batch, training.micro-batch)");
+            if (recipe.Practices.FirstOrDefault(practice => practice.Implementation != typeof(Practices.EvaluatePractice)) is { } needing)
+                throw PerennialException.Usage($"parallel: practice '{needing.Kind}' needs all weights of its part at once, which zero: 3 does not keep; use zero: 1");
+        }
         if (recipe.Practices.FirstOrDefault(practice => !typeof(IPartwisePractice).IsAssignableFrom(practice.Implementation)) is { } practice)
             throw PerennialException.Usage($"parallel: practice '{practice.Kind}' needs the whole model and its gradient; use data parallelism (tensor: 1, pipeline: 1, zero: 0)");
     }

@@ -25,7 +25,7 @@ public sealed class ShardedState
         {
             var wanted = Layout.Find(slot.Name)!.Layout.Ranks[decoder.Rank].Bytes;
             var bytes = slot.Values.NumberOfElements * slot.Values.ElementSize;
-            if (slot.Values.dtype != torch.ScalarType.Float32 || bytes != wanted)
+            if (slot.Index is not null || slot.Values.dtype != torch.ScalarType.Float32 || bytes != wanted)
                 throw PerennialException.Usage($"parallel: slot '{slot.Name}' is {slot.Values.dtype} of {bytes} bytes, but rank {decoder.Rank} has {wanted} bytes of float32 parameters for it: state that is not one number a parameter cannot be cut; use data parallelism alone (zero: 0)");
         }
     }
@@ -40,7 +40,7 @@ public sealed class ShardedState
     public StateLayout Layout { get; }
 
     /// <summary>The buffers of the state as it is now.</summary>
-    public IReadOnlyDictionary<string, FlatBytes> Buffers() => Buffers(Decoder.Model.Parameters.Values, Slots);
+    public IReadOnlyDictionary<string, FlatBytes> Buffers() => Buffers(Decoder.Kept.Values, Slots);
 
     /// <summary>Buffers of a copy of the state.</summary>
     /// <param name="weights">The copied weights.</param>

@@ -43,6 +43,7 @@ internal sealed class FixedSession : IRunSession
     {
         (this.parts, this.folder, this.options, this.observers, this.cancellation) = (parts, folder, options, observers, cancellation);
         decoder = parts.Parallel!;
+        if (parts.Optimizer.Derived is { } derived) throw PerennialException.Usage($"parallel: optimizer '{parts.Recipe.Optimizer.Kind}' gives its models other weights ('{derived.Name}') than it trains, which parts of a model do not know; use data parallelism (tensor: 1, pipeline: 1, zero: 0)");
         state = new ShardedState(decoder, parts.Optimizer.Slots, [.. parts.State.Slots.Skip(parts.Optimizer.Slots.Count)]);
         world = new FixedWorld(options.Parallel!);
         replicas = new FixedReplicas(decoder, () => world.Epoch);

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Perennial.Models;
 using Perennial.Optimization;
 using Perennial.Resilience.Groups;
@@ -17,6 +18,9 @@ internal sealed class FixedReplicas(ParallelDecoder decoder, Func<long> epoch) :
 
     public int Rank => decoder.Place.Data;
 
+    /// <summary>When the exchange of the present step began; 0 before the first.</summary>
+    public long Called { get; private set; }
+
     /// <summary>Whether a step broke after this rank's optimizer had moved: weights are of two steps, and only a saved state helps.</summary>
     public bool IsTorn { get; set; }
 
@@ -24,6 +28,7 @@ internal sealed class FixedReplicas(ParallelDecoder decoder, Func<long> epoch) :
 
     public StepAgreement Exchange(StepWork work, bool stop)
     {
+        Called = Stopwatch.GetTimestamp();
         decoder.Reduce();
         double[] small = [decoder.CountsLoss ? work.Loss : 0, stop ? 1 : 0];
         decoder.Groups.World.AllReduce<double>(small);

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Perennial.Core;
 using Perennial.Resilience.Groups;
 using Perennial.Resilience.Membership;
@@ -26,6 +27,9 @@ internal sealed class FixedWorld : IDisposable
         }, agent => agent.EpochChanged += (_, change) => OnEpoch(change.Current));
     }
 
+    /// <summary>Seconds until everybody was there, and from there to connected processes; of the last world.</summary>
+    public (double Agree, double Group) Phases { get; private set; }
+
     /// <summary>The present membership's number.</summary>
     public long Epoch => epoch?.Number ?? 0;
 
@@ -53,18 +57,21 @@ internal sealed class FixedWorld : IDisposable
 
     private ICommunicator Form(Func<(Epoch Epoch, int Rank)> next)
     {
+        var clock = Stopwatch.GetTimestamp();
         for (var failures = 0; ; failures++)
         {
             try
             {
                 (epoch, _) = next();
                 while (epoch.Members.Count != settings.WorldSize) (epoch, _) = session.WaitForEpoch(epoch.Number, settings.Patience);
+                var agreed = Stopwatch.GetElapsedTime(clock).TotalSeconds;
                 Volatile.Write(ref group, settings.Groups.Create(new GroupSettings
                 {
                     Name = session.Keys.Group(epoch.Number), Rank = settings.Rank, Size = settings.WorldSize, Epoch = epoch.Number, Address = settings.Address,
                     CreateTimeout = TimeSpan.FromSeconds(10), Timeout = TimeSpan.FromMinutes(30),
                 }));
                 if (session.Current is { } newest) OnEpoch(newest);
+                Phases = (agreed, Stopwatch.GetElapsedTime(clock).TotalSeconds - agreed);
                 return group!;
             }
             catch (CommunicatorException lost) when (failures < MostFailures)

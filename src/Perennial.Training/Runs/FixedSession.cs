@@ -100,7 +100,9 @@ internal sealed class FixedSession : IRunSession
     /// <summary>Brings the world together and its ranks to one state, until it holds.</summary>
     private CommunicatorException? Bring(CommunicatorException? lost)
     {
-        var (clock, first) = (Stopwatch.GetTimestamp(), lost);
+        var first = lost;
+        // The call that failed had waited for so long: the loss is at most as long ago.
+        var detected = replicas.Called == 0 ? 0 : Stopwatch.GetElapsedTime(replicas.Called).TotalSeconds;
         while (true)
         {
             try
@@ -111,10 +113,10 @@ internal sealed class FixedSession : IRunSession
                     decoder.Leave();
                     decoder.Join(world.Rejoin(lost));
                 }
-                var joined = Stopwatch.GetElapsedTime(clock).TotalSeconds;
+                var clock = Stopwatch.GetTimestamp();
                 if (!hasState) Open();
                 var how = Agree();
-                Start(first, how, joined, Stopwatch.GetElapsedTime(clock).TotalSeconds - joined);
+                Start(first, how, new RecoveryPhases(detected, world.Phases.Agree, world.Phases.Group, 0, Stopwatch.GetElapsedTime(clock).TotalSeconds, double.NaN));
                 return null;
             }
             catch (CommunicatorException again)
@@ -195,13 +197,13 @@ internal sealed class FixedSession : IRunSession
         return $"resuming from {path} (step {restored.Progress.Step}): {World.Size} ranks read {read[0] / (1 << 20):F1} MiB for the {read[1] / (1 << 20):F1} MiB that {decoder.Placement.Shape} needs; content, slots, progress and keys are those that were saved";
     }
 
-    private void Start(CommunicatorException? lost, string how, double join, double bring)
+    private void Start(CommunicatorException? lost, string how, RecoveryPhases phases)
     {
         if (!IsLeader) return;
         if (ceiling == 0) ceiling = options.MeasureCeiling?.Invoke(parts.Model.Precision) ?? 0;
         if (lost is not null && told is null && loop.Work.Tokens > 0)
         {
-            Tell(new Recovered(Progress.Step, world.Epoch, World.Size, World.Size, $"{lost.Message}; {how}", new RecoveryPhases(double.NaN, double.NaN, join, double.NaN, bring, double.NaN), DateTimeOffset.UtcNow));
+            Tell(new Recovered(Progress.Step, world.Epoch, World.Size, World.Size, $"{lost.Message}; {how}", phases, DateTimeOffset.UtcNow));
             return;
         }
         Tell(new RunStarted(folder.Path, RecipeWriter.ToYaml(parts.Recipe), decoder.Placement.Global.Length, parts.TotalSteps, parts.TokensPerStep, Progress.Step,

@@ -99,7 +99,7 @@ internal sealed class ShardedCheckpointWriter : IDisposable
     private CheckpointWritten? Write(StateSnapshot taken, long step, string save, long clock, CancellationToken token)
     {
         var (rank, temporary) = (state.Decoder.Rank, store.TemporaryOf(step));
-        var record = ShardedCheckpoint.Record(taken.Progress!, parts.Recipe.Seed, parts.Stream.Fingerprint);
+        var record = ShardedCheckpoint.Record(taken.Progress!, parts.Recipe.Seed, parts.StreamFingerprint);
         UniversalWriter.WriteRank(temporary, save, state.Layout, rank, ShardedState.Buffers(taken.Parameters, taken.Slots), record);
         if (rank != 0) return null;
         ConfigJson.Write(parts.Config, temporary);

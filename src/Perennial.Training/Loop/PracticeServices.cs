@@ -3,10 +3,14 @@ using Perennial.Data;
 namespace Perennial.Training.Loop;
 
 /// <summary>What the loop does for practices.</summary>
-internal sealed class PracticeServices(RunParts parts, HeldOutService heldOut, GradientPass pass, Action<RunEvent> tell) : IPracticeServices
+/// <param name="parts">The run.</param>
+/// <param name="evaluate">Scores the present weights under a name.</param>
+/// <param name="pass">Gradients of batches.</param>
+/// <param name="tell">Told of everything.</param>
+internal sealed class PracticeServices(RunParts parts, Action<string> evaluate, GradientPass pass, Action<RunEvent> tell) : IPracticeServices
 {
     /// <inheritdoc/>
-    public void Evaluate(string weights) => heldOut.Evaluate(weights);
+    public void Evaluate(string weights) => evaluate(weights);
 
     /// <inheritdoc/>
     public void Notify(string level, string message) => tell(new Notice(level, message));

@@ -10,17 +10,16 @@ namespace Perennial.Training.Parallel;
 /// Scores held-out text under a parallel shape: at an evaluation the weights are copied by a plan onto a whole model of the leader, which
 /// scores as a process alone does. Every rank makes the same calls.
 /// </summary>
-internal sealed class FixedHeldOut : IPracticeServices, IDisposable
+internal sealed class FixedHeldOut : IDisposable
 {
     private readonly ParallelDecoder decoder;
     private readonly Decoder? whole;
     private readonly HeldOutService? scoring;
-    private readonly Action<RunEvent> tell;
     private readonly TransferPlan plan;
 
     public FixedHeldOut(RunParts parts, ParallelDecoder decoder, Action<RunEvent> tell)
     {
-        (this.decoder, this.tell) = (decoder, tell);
+        this.decoder = decoder;
         var single = new DecoderPlacement(parts.Config, ParallelShape.Single).Whole;
         plan = TransferPlan.Between(decoder.Placement.Kept, single.Renumbered(decoder.Placement.Shape.Ranks, [0]));
         if (decoder.Rank != 0) return;
@@ -34,7 +33,8 @@ internal sealed class FixedHeldOut : IPracticeServices, IDisposable
     /// <summary>Newest bits per byte of the raw weights; null where nothing was scored here.</summary>
     public double? BitsPerByte => scoring?.BitsPerByte;
 
-    /// <inheritdoc/>
+    /// <summary>Scores the present weights; the leader tells what was found.</summary>
+    /// <exception cref="Resilience.Groups.CommunicatorException">A rank was lost.</exception>
     public void Evaluate(string weights)
     {
         Gather();
@@ -48,9 +48,6 @@ internal sealed class FixedHeldOut : IPracticeServices, IDisposable
         TransferExchange.Run(plan, decoder.Groups.World, Bytes(decoder.Kept), whole is null ? FlatBytes.Of(Memory<byte>.Empty) : Bytes(whole.Parameters));
         whole?.ParametersChanged();
     }
-
-    /// <inheritdoc/>
-    public void Notify(string level, string message) => tell(new Notice(level, message));
 
     public void Dispose() => whole?.Dispose();
 

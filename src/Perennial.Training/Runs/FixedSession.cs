@@ -34,6 +34,7 @@ internal sealed class FixedSession : IRunSession
     private readonly FixedReplicas replicas;
     private readonly FixedHeldOut service;
     private readonly TrainingLoop loop;
+    private readonly GradientPass pass;
     private readonly ShardedCheckpointWriter writer;
     private double ceiling;
     private bool hasState;
@@ -49,7 +50,8 @@ internal sealed class FixedSession : IRunSession
         replicas = new FixedReplicas(decoder, () => world.Epoch);
         service = new FixedHeldOut(parts, decoder, Tell);
         IPasses passes = decoder.Placement.Shape.Pipeline > 1 ? new PipelinePasses(parts.Objective, decoder.Model, () => decoder.Groups.Pipeline) : new PlainPasses(parts.Objective, decoder.Model);
-        loop = new TrainingLoop(parts, replicas, service, Tell, () => { }, cancellation, passes);
+        pass = new GradientPass(parts, passes);
+        loop = new TrainingLoop(parts, replicas, pass, new PracticeServices(parts, service.Evaluate, pass, Tell), Tell, () => { }, () => { }, cancellation);
         writer = new ShardedCheckpointWriter(parts, state, folder.Checkpoints);
     }
 
@@ -87,6 +89,7 @@ internal sealed class FixedSession : IRunSession
     {
         writer.Dispose();
         loop.Release();
+        pass.Dispose();
         service.Dispose();
         decoder.Leave();
         world.Dispose();
@@ -186,7 +189,7 @@ internal sealed class FixedSession : IRunSession
             return "from the beginning";
         }
         var buffers = state.Buffers();
-        var restored = ShardedCheckpoint.Read(path, state.Layout, decoder.Rank, buffers, parts.Recipe.Seed, parts.Stream.Fingerprint, withExpected: IsLeader);
+        var restored = ShardedCheckpoint.Read(path, state.Layout, decoder.Rank, buffers, parts.Recipe.Seed, parts.StreamFingerprint, withExpected: IsLeader);
         var expected = restored.Expected;
         if (!ShardedCheckpoint.IsIn(path)) expected = StateSummary.FromJson(GateExchange.Broadcast(World, IsLeader ? expected!.ToJson() : null, 0));
         GateExchange.Require(World, expected!, state.Layout, RankEvidence.Gather(state.Layout, decoder.Rank, buffers, restored.Record, restored.Load.Ledgers));
@@ -244,7 +247,7 @@ internal sealed class FixedSession : IRunSession
     private RunResult Finish(bool completed)
     {
         if (told is not null) return told;
-        if (completed && parts.Text is not null && Progress.Step == parts.TotalSteps && IsLeaderWithout()) Evaluate(withSamples: false);
+        if (completed && parts.Texts.All is not null && Progress.Step == parts.TotalSteps && IsLeaderWithout()) Evaluate(withSamples: false);
         Save();
         var speed = loop.Work.Seconds > 0 ? loop.Work.Tokens / loop.Work.Seconds : 0;
         var result = new RunResult
@@ -277,9 +280,8 @@ internal sealed class FixedSession : IRunSession
 
     private void Evaluate(bool withSamples)
     {
-        var context = new PracticeContext(parts.Model, Progress.Step, parts.TotalSteps, parts.TokensPerStep, parts.Recipe.Seed, service);
         if (!parts.Practices.OfType<EvaluatePractice>().Any()) service.Evaluate("raw");
-        foreach (var practice in parts.Practices) practice.AtInterval(context);
+        foreach (var practice in parts.Practices) practice.AtInterval(loop.Context);
         if (!withSamples) return;
         service.Gather();
         if (service.Model is { } model)
@@ -288,13 +290,13 @@ internal sealed class FixedSession : IRunSession
         TorchRuntime.ReleaseFreeMemory();
     }
 
-    private ProgressRecord Record() => ShardedCheckpoint.Record(Progress, parts.Recipe.Seed, parts.Stream.Fingerprint);
+    private ProgressRecord Record() => ShardedCheckpoint.Record(Progress, parts.Recipe.Seed, parts.StreamFingerprint);
 
     /// <summary>Hash of the state of all ranks: content by logical place, so that it is the same under every shape.</summary>
     private string Hash()
     {
         var summary = StateSummary.Of(state.Layout, GateExchange.Gather(World, RankEvidence.Gather(state.Layout, decoder.Rank, state.Buffers(), Record())));
-        var text = new StringBuilder($"perennial sharded state 1\n{ProgressJson.Write(Progress)}\n{parts.Stream.Fingerprint}\n{parts.Recipe.Seed}\n");
+        var text = new StringBuilder($"perennial sharded state 1\n{ProgressJson.Write(Progress)}\n{parts.StreamFingerprint}\n{parts.Recipe.Seed}\n");
         foreach (var slot in summary.Slots)
             foreach (var (name, digest) in slot.Tensors.OrderBy(pair => pair.Key, StringComparer.Ordinal)) text.Append(slot.Slot.Name).Append(' ').Append(name).Append(' ').Append(digest).Append('\n');
         return Convert.ToHexStringLower(XxHash128.Hash(Encoding.UTF8.GetBytes(text.ToString())));

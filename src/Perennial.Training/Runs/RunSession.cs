@@ -52,7 +52,7 @@ internal sealed class RunSession : IRunSession
         replicas = options.Parallel is { } settings ? new ElasticReplicas(settings, parts.Recipe, parts.Recipe.Training.MicroBatch ?? MicroBatches.DefaultRows(parts.Recipe.Training.Batch, parts.Config.Context), parts.State, hooks) : new SoloReplica();
         heldOut = new HeldOutService(parts, Tell);
         var pass = new GradientPass(parts);
-        loop = new TrainingLoop(parts, replicas, pass, new PracticeServices(parts, heldOut, pass, Tell), Tell, () => memory?.WaitDecided(), StageEnds, cancellation);
+        loop = new TrainingLoop(parts, replicas, pass, new PracticeServices(parts, heldOut.Evaluate, pass, Tell), Tell, () => memory?.WaitDecided(), StageEnds, cancellation);
         probes = [.. parts.Stages.Select(stage => (IReadOnlyList<long>)[.. parts.Recipe.Evaluation.Probes.Select(probe => probe.ToSteps(stage.Steps, parts.TokensPerStep))])];
     }
 

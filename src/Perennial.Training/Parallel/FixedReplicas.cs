@@ -45,6 +45,12 @@ internal sealed class FixedReplicas(ParallelDecoder decoder, Func<long> epoch) :
         IsTorn = false;
     }
 
+    public double[] Agree(double[] mine)
+    {
+        decoder.Groups.World.Broadcast<double>(mine, root: 0);
+        return mine;
+    }
+
     public void Await() => decoder.Groups.World.Barrier();
 
     public void Dispose() => decoder.Leave();

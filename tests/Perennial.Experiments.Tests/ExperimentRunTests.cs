@@ -38,6 +38,21 @@ public sealed class ExperimentRunTests
     }
 
     [Fact]
+    public void Each_arm_may_have_its_own_search()
+    {
+        using var folder = new TemporaryFolder();
+        var runner = new FormulaRunner();
+        var result = ExperimentRun.Execute(Samples.Load(folder, Samples.Yaml.Replace("arm: base", "arm: each", StringComparison.Ordinal)), Options(folder), runner, null, CancellationToken.None);
+        Assert.Null(result.Tuning);
+        Assert.Equal(["base", "better"], result.Searches.Select(search => search.Cell));
+        Assert.All(result.Searches, search => Assert.Equal("2e-3", search.Chosen));
+        // Three values for each arm with one seed, and two more seeds of each winner.
+        Assert.Equal(2 * (3 + 2), runner.Folders.Count);
+        Assert.Equal(result.Runs, runner.Folders.Count);
+        Assert.Contains("Search: optimizer.rate on better", ExperimentText.Render(ResultFile.Read(folder["out/10-minutes/result.json"])), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void After_a_stop_it_goes_on_where_it_was_and_ends_alike()
     {
         using var folder = new TemporaryFolder();

@@ -13,10 +13,13 @@ using Perennial.Training.Checkpoints;
 
 namespace Perennial.Cli.Commands;
 
-/// <summary><c>perennial checkpoint inspect|verify|diff|average|convert|quantize</c>.</summary>
+/// <summary><c>perennial checkpoint inspect|verify|diff|apply|average|convert|quantize|ensemble</c>.</summary>
 internal static class CheckpointCommand
 {
-    public static Command Create(CommandContext context) => new("checkpoint", "Look at, verify, compare, average, convert and quantize checkpoints.") { Inspect(context), Verify(context), Diff(context), Average(context), CheckpointConvert.Create(context), CheckpointQuantize.Create(context) };
+    public static Command Create(CommandContext context) => new("checkpoint", "Look at, verify, compare, add up, average, convert and quantize checkpoints.")
+    {
+        Inspect(context), Verify(context), Diff(context), CheckpointDelta.Apply(context), Average(context), CheckpointConvert.Create(context), CheckpointQuantize.Create(context), CheckpointDelta.Ensemble(context),
+    };
 
     private static Command Inspect(CommandContext context)
     {
@@ -91,9 +94,15 @@ internal static class CheckpointCommand
         var first = new Argument<string>("FIRST") { Description = "A run folder, checkpoint or Hugging Face folder." };
         var second = new Argument<string>("SECOND") { Description = "Another." };
         var json = CommandExtensions.Json();
-        return new Command("diff", "Compare two models tensor by tensor.") { first, second, json }.Does(parsed =>
+        var target = new Option<string?>("--out") { Description = "Write SECOND - FIRST there, a residual for 'checkpoint apply'." };
+        return new Command("diff", "Compare two models tensor by tensor; with --out, write their difference.") { first, second, target, json }.Does(parsed =>
         {
             TorchRuntime.Initialize();
+            if (parsed.GetValue(target) is { } residual)
+            {
+                CheckpointDelta.Write(context, LoadedCheckpoint.Locate(parsed.GetRequiredValue(first), context.Error.WriteLine), LoadedCheckpoint.Locate(parsed.GetRequiredValue(second), context.Error.WriteLine), residual, parsed.GetValue(json));
+                return ExitCode.Done;
+            }
             var (one, other) = (LoadedCheckpoint.Locate(parsed.GetRequiredValue(first), context.Error.WriteLine), LoadedCheckpoint.Locate(parsed.GetRequiredValue(second), context.Error.WriteLine));
             var differences = CheckpointArithmetic.Compare(one, other);
             foreach (var tensor in differences)

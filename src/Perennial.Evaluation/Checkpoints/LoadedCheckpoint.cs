@@ -28,6 +28,7 @@ public sealed record LoadedCheckpoint(string Folder, string? RunFolder, ILanguag
     /// <exception cref="PerennialException">Exit 2: there is nothing like a checkpoint. Exit 3: it is damaged, or its tokenizer is not the model's.</exception>
     public static LoadedCheckpoint Open(string path, Action<string> notify, Precision precision = Precision.Float32)
     {
+        if (File.Exists(Path.Combine(path, EnsembleFolder.FileName))) return OpenEnsemble(path, notify, precision);
         var (folder, run) = Find(path, notify);
         var config = ConfigJson.Read(folder);
         if (!File.Exists(Path.Combine(folder, TokenizerFile))) throw PerennialException.Damaged($"{folder}: has no {TokenizerFile}; put the tokenizer there that the model was trained with");
@@ -60,6 +61,23 @@ public sealed record LoadedCheckpoint(string Folder, string? RunFolder, ILanguag
 
     /// <inheritdoc/>
     public void Dispose() => Model.Dispose();
+
+    private static LoadedCheckpoint OpenEnsemble(string folder, Action<string> notify, Precision precision)
+    {
+        var members = new List<LoadedCheckpoint>();
+        try
+        {
+            foreach (var member in EnsembleFolder.Members(folder)) members.Add(Open(member, notify, precision));
+            if (members.FirstOrDefault(member => member.Tokenizer.Fingerprint != members[0].Tokenizer.Fingerprint) is { } other)
+                throw PerennialException.Damaged($"{folder}: its members {members[0].Folder} and {other.Folder} have different tokenizers");
+            return new LoadedCheckpoint(folder, null, new EnsembleModel([.. members.Select(member => member.Model)]), members[0].Tokenizer);
+        }
+        catch
+        {
+            foreach (var member in members) member.Dispose();
+            throw;
+        }
+    }
 
     /// <summary>For a tokenizer that names no end of text: the model's own, or id 0, which is told.</summary>
     private static int EndOfText(string folder, DecoderConfig config, Action<string> notify)

@@ -36,23 +36,7 @@ public static class WeightFiles
         ArgumentNullException.ThrowIfNull(layout);
         ArgumentNullException.ThrowIfNull(weight);
         SafetensorsWriter.Write(Path.Combine(folder, FileName),
-            layout.Entries.Select(entry => Made(entry, weight)), new Dictionary<string, string>(StringComparer.Ordinal) { ["format"] = "pt" });
-    }
-
-    private static SafetensorsTensor Made(FlatEntry entry, Func<FlatEntry, Tensor> weight)
-    {
-        Tensor? made = null;
-        return SafetensorsTensor.Made(entry.Name, SafetensorsType.F32, entry.Shape, (from, destination) =>
-        {
-            made ??= weight(entry).DetachFromDisposeScope();
-            unsafe
-            {
-                new ReadOnlySpan<byte>((byte*)TensorMemory.Pointer(made) + from, destination.Length).CopyTo(destination);
-            }
-            if (from + destination.Length < entry.Length * sizeof(float)) return;
-            made.Dispose();
-            made = null;
-        });
+            layout.Entries.Select(entry => SafetensorsBridge.Made(entry.Name, entry.Shape, () => weight(entry))), new Dictionary<string, string>(StringComparer.Ordinal) { ["format"] = "pt" });
     }
 
     /// <summary>Fills flat values from a folder, converting float16 and bfloat16 to float32.</summary>

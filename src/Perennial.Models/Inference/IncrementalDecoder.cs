@@ -21,6 +21,7 @@ public sealed class IncrementalDecoder : IDisposable
     public IncrementalDecoder(ILanguageModel model)
     {
         ArgumentNullException.ThrowIfNull(model);
+        if (model is EnsembleModel) throw Core.PerennialException.Usage("an ensemble scores text but does not write any; generate from one of its members, or distill it (objective: distill)");
         (config, parameters, map) = (model.Config, model.Parameters, model.Map);
         names = new DecoderNames(config);
         using (NewDisposeScope())

@@ -112,7 +112,7 @@ public sealed class WeightMap : IDisposable
     public IReadOnlyCollection<WeightMatrix> Matrices => matrices.Values;
 
     /// <summary>State beside the parameters: the frozen parts.</summary>
-    public IReadOnlyList<StateSlot> Slots => Frozen is null ? [] : [new(FrozenSlot, Frozen)];
+    public IReadOnlyList<StateSlot> Slots => Frozen is null ? [] : [new(FrozenSlot, Frozen) { Index = SlotIndex.Whole(FrozenLayout.Entries.Select(entry => (entry.Name, 0L, 0L, entry.Length))) }];
 
     /// <summary>Bytes that the places of sparse parts take; a pure function of recipe and seed, so no part of the state.</summary>
     public long SupportBytes => matrices.Values.Sum(matrix => matrix.Support?.Bytes ?? 0);

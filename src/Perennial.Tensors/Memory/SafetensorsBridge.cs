@@ -61,6 +61,27 @@ public static class SafetensorsBridge
         throw new ArgumentException($"safetensors has no counterpart of {tensor.dtype}", nameof(tensor));
     }
 
+    /// <summary>Describes a float32 tensor that is made when it is written, and freed then: a file of many never holds more than one.</summary>
+    /// <param name="name">The name in the file.</param>
+    /// <param name="shape">Its dimensions.</param>
+    /// <param name="make">Makes it, contiguous.</param>
+    public static SafetensorsTensor Made(string name, IReadOnlyList<long> shape, Func<Tensor> make)
+    {
+        ArgumentNullException.ThrowIfNull(make);
+        Tensor? made = null;
+        return SafetensorsTensor.Made(name, SafetensorsType.F32, shape, (from, destination) =>
+        {
+            made ??= make().DetachFromDisposeScope();
+            unsafe
+            {
+                new ReadOnlySpan<byte>((byte*)TensorMemory.Address<float>(made) + from, destination.Length).CopyTo(destination);
+            }
+            if (from + destination.Length < made.NumberOfElements * sizeof(float)) return;
+            made.Dispose();
+            made = null;
+        });
+    }
+
     private static void Copy(SafetensorsFile file, SafetensorsEntry entry, Tensor destination)
     {
         if (entry.ByteLength == 0) return;

@@ -19,13 +19,19 @@ public sealed class Restarts
     private readonly ulong seed;
 
     /// <summary>Checks that the optimizer's slots can be reset as the plan asks.</summary>
-    /// <exception cref="PerennialException">Exit 2: a share of the slots is to stay, but they do not follow the parameters.</exception>
+    /// <exception cref="PerennialException">Exit 2: the optimizer keeps more than moments, or a share is to stay of slots that are no moments of single parameters.</exception>
     public Restarts(RestartOptions plan, ILanguageModel model, IOptimizer optimizer, Recipe recipe)
     {
+        ArgumentNullException.ThrowIfNull(plan);
+        ArgumentNullException.ThrowIfNull(optimizer);
         ArgumentNullException.ThrowIfNull(recipe);
         (this.plan, this.model, this.optimizer, seed) = (plan, model, optimizer, recipe.Seed);
-        if (plan.Reset is MomentReset.Random or MomentReset.Magnitude && optimizer.Slots.FirstOrDefault(slot => !Follows(slot)) is { } other)
-            throw PerennialException.Usage($"parameterization.reset: a share of each slot is to stay, but slot '{other.Name}' of optimizer '{recipe.Optimizer.Kind}' is not laid out as the parameters are; take reset: all or none, or adamw");
+        var kind = recipe.Optimizer.Kind;
+        // Weights and bases are not moments: to zero them would be to lose the model in silence.
+        if (plan.Reset != MomentReset.None && (optimizer.Derived is not null || recipe.Optimizer.Options is IPeriodicOptions))
+            throw PerennialException.Usage($"parameterization: restarts forget moments, but optimizer '{kind}' keeps more than moments; take adamw, or restarts without a reset");
+        if (plan.Reset is MomentReset.Random or MomentReset.Magnitude && optimizer.Slots.FirstOrDefault(slot => Factors.Any(entry => !IsElementwise(slot, entry))) is { } other)
+            throw PerennialException.Usage($"parameterization.reset: a share of each slot is to stay, but slot '{other.Name}' of optimizer '{kind}' has no number of its own for each parameter; take reset: all or none, or adamw");
     }
 
     /// <summary>The rate's factor after so many finished steps.</summary>
@@ -45,19 +51,31 @@ public sealed class Restarts
         }
         if (plan.Reset != MomentReset.None)
         {
-            foreach (var entry in model.Map!.Matrices.SelectMany(matrix => new[] { matrix.A!, matrix.B! }))
+            foreach (var entry in Factors)
                 foreach (var slot in optimizer.Slots)
                     Prune(slot, entry, step);
         }
         return null;
     }
 
-    private bool Follows(StateSlot slot) => slot.Values.dtype == ScalarType.Float32 && slot.Values.NumberOfElements == model.Parameters.Layout.Length;
+    private IEnumerable<FlatEntry> Factors => model.Map!.Matrices.SelectMany(matrix => new[] { matrix.A!, matrix.B! });
+
+    private static bool IsElementwise(StateSlot slot, FlatEntry entry) =>
+        slot.Values.dtype == ScalarType.Float32 && (slot.Index is null || slot.Index.Parts.All(part => part.Grain == 1 || !Overlaps(part, entry)));
+
+    private static bool Overlaps(SlotPart part, FlatEntry entry) => part.Parameter < entry.Offset + entry.Length && entry.Offset < part.Parameter + part.Parameters;
 
     private void Prune(StateSlot slot, FlatEntry entry, long step)
     {
+        // A slot may be about some parameters only (Muon's about matrices, AdamW's beside it about the rest).
+        var offset = entry.Offset;
+        if (slot.Index is { } index)
+        {
+            if (index.Parts.FirstOrDefault(part => Overlaps(part, entry)) is not { } place) return;
+            offset = place.Offset + entry.Offset - place.Parameter;
+        }
         using var scope = NewDisposeScope();
-        var values = slot.Values.narrow(0, entry.Offset, entry.Length);
+        var values = slot.Values.narrow(0, offset, entry.Length);
         if (plan.Reset == MomentReset.Magnitude)
         {
             var sizes = values.abs();

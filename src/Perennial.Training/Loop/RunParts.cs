@@ -175,6 +175,7 @@ public sealed class RunParts : IDisposable
         foreach (var practice in Practices) practice.Dispose();
         Branches?.Dispose();
         Optimizer.Dispose();
+        foreach (var stage in Stages) (stage.Objective as IDisposable)?.Dispose();
         if (Parallel is not null) Parallel.Dispose();
         else Model.Dispose();
         Data.Dispose();

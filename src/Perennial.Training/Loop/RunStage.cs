@@ -28,7 +28,7 @@ public sealed class RunStage
         (Index, Recipe) = (index, recipe);
         Steps = StepsOf(index, recipe, (long)recipe.Recipe.Training.Batch * time);
         Stream = new SampleStream(data, recipe.Recipe.Data, time, Key(recipe), new RunShape(recipe.Recipe.Training.Batch, Math.Max(1, Steps), time), lossesOf is null ? null : folder => lossesOf(this, folder));
-        Objective = recipe.Recipe.Objective.Create();
+        Objective = recipe.Recipe.Objective.Create(data.Tokenizer);
         Schedule = recipe.Recipe.Schedule.Create();
         var mine = recipe.Recipe.Practices.Select(practice => RecipeWriter.ToYaml(practice)).ToHashSet(StringComparer.Ordinal);
         Practices = [.. Enumerable.Range(0, practices.Count).Where(i => mine.Contains(practices[i].Yaml))];

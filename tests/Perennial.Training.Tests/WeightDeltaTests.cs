@@ -22,7 +22,7 @@ public sealed class WeightDeltaTests : IDisposable
     [InlineData(false, 3)]
     public void A_residual_on_its_own_base_is_the_tuned_model_bit_for_bit_and_back(bool tied, int grown)
     {
-        var (basis, tuned) = (Folder("base", 300, tied, 1, 1), Folder("tuned", 300 + grown, tied, 2, 3));
+        var (basis, tuned) = (Folder("base", 300, tied, 1, 1), Folder("tuned", 300, tied, 2, 3, grown: grown));
         var tensors = WeightDelta.Create(basis, tuned, At("residual"));
         Assert.Contains(tensors, tensor => tensor.Corrections > 0);
         var applied = WeightDelta.Apply(basis, At("residual"), At("sum"));
@@ -75,16 +75,15 @@ public sealed class WeightDeltaTests : IDisposable
         return values;
     }
 
-    private string Folder(string name, int vocabulary, bool tied, ulong seed, double scale, string text = "the quick brown fox jumps over the lazy dog and so on and on")
+    private string Folder(string name, int vocabulary, bool tied, ulong seed, double scale, string text = "the quick brown fox jumps over the lazy dog and so on and on", int grown = 0)
     {
         var folder = Directory.CreateDirectory(At(name)).FullName;
         var trainer = new BpeTrainer();
-        // Merges are those of one text, so a larger vocabulary begins with the smaller one.
         trainer.Count([System.Text.Encoding.UTF8.GetBytes(string.Concat(Enumerable.Range(0, 40).Select(i => $"{text} number {i * 7919}. ")))]);
         var tokenizer = trainer.Train(vocabulary);
         var config = new DecoderConfig
         {
-            Family = ModelFamily.Llama, Vocabulary = tokenizer.VocabularySize, Context = 32, Width = 16, Layers = 1, Heads = 2, KeyValueHeads = 2, HeadWidth = 8, Intermediate = 32,
+            Family = ModelFamily.Llama, Vocabulary = tokenizer.VocabularySize + grown, Context = 32, Width = 16, Layers = 1, Heads = 2, KeyValueHeads = 2, HeadWidth = 8, Intermediate = 32,
             EndOfText = tokenizer.EndOfText, TiedHead = tied,
         };
         using var model = Decoder.Fresh(config, seed);
@@ -92,6 +91,18 @@ public sealed class WeightDeltaTests : IDisposable
         ConfigJson.Write(config, folder);
         WeightFiles.Write(model.Parameters.Layout, model.Parameters.Values, folder);
         tokenizer.Save(folder);
+        if (grown == 0) return folder;
+        // As chat models add their markers: new tokens after all others.
+        var path = Path.Combine(folder, "tokenizer.json");
+        var json = System.Text.Json.Nodes.JsonNode.Parse(File.ReadAllText(path))!;
+        var added = json["added_tokens"]!.AsArray();
+        for (var i = 0; i < grown; i++)
+        {
+            var marker = added[0]!.DeepClone();
+            (marker["id"], marker["content"]) = (tokenizer.VocabularySize + i, $"<|marker-{i}|>");
+            added.Add(marker);
+        }
+        File.WriteAllText(path, json.ToJsonString());
         return folder;
     }
 }

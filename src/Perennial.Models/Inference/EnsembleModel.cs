@@ -24,7 +24,7 @@ public sealed class EnsembleModel : ILanguageModel
             throw PerennialException.Usage($"an ensemble's members must have one vocabulary; {members[0].Config.Vocabulary} and {other.Config.Vocabulary} were given");
         this.members = members;
         Config = members[0].Config with { Dropout = 0, Context = members.Min(member => member.Config.Context) };
-        Parameters = new FlatParameters(FlatLayout.Of([]));
+        Parameters = new FlatParameters(FlatLayout.Of(Array.Empty<FlatEntry>()));
     }
 
     /// <summary>The members.</summary>

@@ -40,7 +40,9 @@ public static class WeightStart
             if (matrix.Values is not { } values) continue;
             if (map.Form.Sparse!.StartsDense)
             {
-                var dense = new float[entry.Length];
+                // Memory of libtorch's goes back to the system; a large array of .NET's would stay with the process.
+                using var drawn = zeros(entry.Length);
+                var dense = TensorMemory.Span<float>(drawn);
                 DecoderInitializer.Fill(entry, index, dense, map.Config, seed);
                 Gather(matrix, dense, Span(parameters.Values, values));
             }

@@ -47,12 +47,12 @@ public static class MemoryBench
         // What the runtime and libtorch take for their own is taken before the first look.
         using (var small = new Subject(form, Config(1) with { Width = 64, Heads = 4, KeyValueHeads = 4, HeadWidth = 16, Intermediate = 128, Vocabulary = 512 })) small.Step();
         TorchRuntime.ReleaseFreeMemory();
-        GC.Collect();
+        GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
         var before = Resident();
         using var subject = new Subject(form, Config(layers));
         subject.Update();
         TorchRuntime.ReleaseFreeMemory();
-        GC.Collect();
+        GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
         var grown = Resident() - before;
         subject.Step();
         return new MemoryBenchResult(kind, subject.Model.Parameters.Layout.Length, Formula(subject.Model), grown, Runs.MemoryEstimate.PeakResident() ?? 0);

@@ -53,6 +53,8 @@ public sealed record ParallelPlace(ParallelShape Shape, int Rank)
         var cutsModel = shape.Tensor > 1 || shape.Pipeline > 1;
         if (cutsModel && !typeof(IVocabularyParallel).IsAssignableFrom(recipe.Objective.Implementation))
             throw PerennialException.Usage($"parallel: objective '{recipe.Objective.Kind}' needs the whole model; use data parallelism (tensor: 1, pipeline: 1)");
+        if (recipe.Data.Mixture.Implementation.IsAssignableTo(typeof(OnlineMixture)))
+            throw PerennialException.Usage($"parallel: mixture '{recipe.Data.Mixture.Kind}' follows losses of the whole model; use data parallelism (tensor: 1, pipeline: 1, zero: 0)");
         if (shape.Tensor > 1 && !IsElementwise(recipe))
             throw PerennialException.Usage($"parallel: optimizer '{recipe.Optimizer.Kind}' moves whole matrices, which tensor parallelism cuts; use tensor: 1 (ZeRO then cuts between matrices)");
         if (shape.Zero == 3)

@@ -39,22 +39,22 @@ public sealed class FixedRunTests(PreparedText text) : IClassFixture<PreparedTex
         {{more}}
         """, "fixed.yaml");
 
-    private RunResult Launch(string run, string parallel, int steps, Recorder seen, Func<int, ICommunicatorFactory, ICommunicatorFactory>? wrap = null)
+    private RunResult Launch(string run, string parallel, int steps, Recorder seen, long? stop = null)
     {
         var recipe = Recipe(parallel, steps);
         var size = recipe.Parallel!.Shape.Ranks;
         using var store = new MemoryStore();
         var hub = new ThreadHub();
-        var workers = Enumerable.Range(0, size).Select(rank => Worker(run, recipe, store, wrap?.Invoke(rank, hub) ?? hub, rank, size, seen)).ToList();
+        var workers = Enumerable.Range(0, size).Select(rank => Worker(run, recipe, store, hub, rank, size, seen, stop)).ToList();
         var first = Task.WhenAny(workers).Result;
         if (first.IsFaulted) first.GetAwaiter().GetResult();
         return Task.WhenAll(workers).Result[0];
     }
 
-    private Task<RunResult> Worker(string run, Recipe recipe, IMembershipStore store, ICommunicatorFactory hub, int rank, int size, Recorder seen) => Task.Factory.StartNew(
+    private Task<RunResult> Worker(string run, Recipe recipe, IMembershipStore store, ICommunicatorFactory hub, int rank, int size, Recorder seen, long? stop = null) => Task.Factory.StartNew(
         () => new TrainingRun(components).Execute(recipe, new TrainingRunOptions
         {
-            RunFolder = Path.Combine(place, run),
+            RunFolder = Path.Combine(place, run), StopAtStep = stop,
             Parallel = new ParallelSettings { Store = store, Groups = hub, Run = run, Rank = rank, WorldSize = size, Lease = TimeSpan.FromSeconds(1), Patience = TimeSpan.FromSeconds(60) },
         }, [seen]), TaskCreationOptions.LongRunning);
 
@@ -97,7 +97,7 @@ public sealed class FixedRunTests(PreparedText text) : IClassFixture<PreparedTex
     public void Stopping_and_going_on_under_one_shape_changes_no_bit()
     {
         var through = Launch("through", "{ tensor: 2, pipeline: 2 }", 8, new Recorder());
-        Launch("stopped", "{ tensor: 2, pipeline: 2 }", 5, new Recorder());
+        Launch("stopped", "{ tensor: 2, pipeline: 2 }", 8, new Recorder(), stop: 5);
         Assert.Equal(through.StateHash, Launch("stopped", "{ tensor: 2, pipeline: 2 }", 8, new Recorder()).StateHash);
     }
 

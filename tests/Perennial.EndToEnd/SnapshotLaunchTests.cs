@@ -45,8 +45,8 @@ public class SnapshotLaunchTests
                 continue;
             }
             Assert.Equal(name == "beyond", !Notices(output).Exists(notice => notice.Contains("no checkpoint was read", StringComparison.Ordinal)));
-            if (name == "beyond") continue;
-            // At most one step old.
+            // At most one step old, unless a snapshot took so long that training did not wait for it, which is told.
+            if (name == "beyond" || Notices(output).Exists(notice => notice.Contains("was not committed", StringComparison.Ordinal))) continue;
             var events = Events(output);
             var fault = events.FindIndex(line => (string?)line["event"] == "chaos");
             var before = events.Take(fault).Last(line => (string?)line["event"] == "step");

@@ -1,4 +1,3 @@
-using System.Text;
 using Perennial.Core;
 
 namespace Perennial.Data.Synthetic;
@@ -43,7 +42,7 @@ public sealed class LegoText(int variables, int letters = 26)
             clauses[i] = i == 0 ? $"{names[0]}={value};" : $"{names[i]}{(flips == 1 ? '-' : '+')}{names[i - 1]};";
             if (i == depth - 1) asked = value;
         }
-        return new StringBuilder().AppendJoin("", Shuffled(clauses)).Append(names[depth - 1]).Append(Marker).Append(asked).ToString();
+        return string.Concat(Shuffled(clauses)) + names[depth - 1] + Marker + asked;
     }
 
     /// <summary>So many different samples of a depth.</summary>

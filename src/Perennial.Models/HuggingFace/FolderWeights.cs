@@ -1,5 +1,6 @@
 using Perennial.Core;
 using Perennial.Core.Safetensors;
+using Perennial.Models.Quantization;
 using Perennial.Tensors;
 using static TorchSharp.torch;
 

@@ -50,7 +50,7 @@ public sealed record RankInventory(SlotIdentity Identity, ulong Epoch, bool Trai
         var (epoch, alive, aborted, problem) = (reader.ULong(), reader.Byte() != 0, reader.Long(), reader.Text());
         var slots = new SlotReport[reader.Int()];
         for (var slot = 0; slot < slots.Length; slot++)
-            slots[slot] = new((SlotKind)reader.Byte(), reader.Byte(), (SlotState)reader.Byte(), reader.Long(), reader.Byte() != 0, SlotProof.Read(ref reader).FirstOrDefault(), SlotProof.Read(ref reader));
+            slots[slot] = new((SlotKind)reader.Byte(), reader.Byte(), (SlotState)reader.Byte(), reader.Long(), reader.Byte() != 0, SlotProof.Read(ref reader) is [var proof, ..] ? proof : null, SlotProof.Read(ref reader));
         return new(identity, epoch, alive, aborted, problem, slots);
     }
 }

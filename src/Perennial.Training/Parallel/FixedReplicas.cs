@@ -32,7 +32,7 @@ internal sealed class FixedReplicas(ParallelDecoder decoder, Func<long> epoch) :
         decoder.Reduce();
         double[] small = [decoder.CountsLoss ? work.Loss : 0, stop ? 1 : 0];
         decoder.Groups.World.AllReduce<double>(small);
-        return new(small[0], small[1] > 0, false);
+        return new(small[0], small[1] > 0, false, Snapshot: false);
     }
 
     public GradientNorm Norm(torch.Tensor gradients) => decoder.Norm();

@@ -1,4 +1,5 @@
 using Perennial.Core;
+using Perennial.Data.Mixtures;
 using Perennial.Models;
 using Perennial.Objectives;
 using Perennial.Optimization;

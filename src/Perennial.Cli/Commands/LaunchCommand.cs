@@ -105,7 +105,8 @@ internal static class LaunchCommand
                 if (!line.StartsWith('{') || RunEventReader.Read(line) is not { } happened) return;
                 watch.OnEvent(happened);
                 log.OnEvent(happened);
-                if (happened is SamplesCommitted samples) launcher!.Stepped(samples.ByRank.Count);
+                // Under a fixed shape only data ranks have samples of their own, but no step is taken without everyone.
+                if (happened is SamplesCommitted samples) launcher!.Stepped(recipe.Parallel is { IsFixed: true } ? options.Workers : samples.ByRank.Count);
                 if (happened is RunFinished finished) last = finished.Result;
                 if (json) context.Out.WriteLine(line);
                 else progress.Observe(happened);

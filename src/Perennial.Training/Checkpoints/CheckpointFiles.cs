@@ -4,6 +4,7 @@ using Perennial.Data;
 using Perennial.Models;
 using Perennial.Models.HuggingFace;
 using Perennial.Optimization;
+using Perennial.Resilience.Universal;
 using Perennial.Tensors;
 using Perennial.Training.State;
 using static TorchSharp.torch;
@@ -113,10 +114,11 @@ public static class CheckpointFiles
         if (unread.Count > 0) throw PerennialException.Damaged($"{path}: holds {what}s that this recipe does not use: {string.Join(", ", unread.Order(StringComparer.Ordinal))}");
     }
 
-    /// <summary>The progress of a checkpoint.</summary>
+    /// <summary>The progress of a checkpoint, whoever wrote it: one process or the ranks of a parallel shape.</summary>
     /// <exception cref="PerennialException">Exit 3: missing or damaged.</exception>
     public static Progress ReadProgress(string folder)
     {
+        if (ShardedCheckpoint.IsIn(folder)) return ShardedCheckpoint.ProgressOf(UniversalManifest.Read(folder).Summary.Progress, folder);
         var path = Path.Combine(folder, ProgressFile);
         return File.Exists(path) ? ProgressJson.Read(File.ReadAllText(path), path) : throw PerennialException.Damaged($"{path}: is missing");
     }

@@ -64,7 +64,6 @@ internal sealed class FixedSession : IRunSession
     /// <inheritdoc/>
     public RunResult Run()
     {
-        decoder.Join(world.Join());
         loop.RememberPractices();
         var lost = Bring(null);
         while (true)
@@ -110,7 +109,9 @@ internal sealed class FixedSession : IRunSession
         {
             try
             {
-                if (lost is not null)
+                // The first world may break while its groups are formed: whoever was lost then is waited for as later.
+                if (lost is null) decoder.Join(world.Join());
+                else
                 {
                     writer.Abandon();
                     decoder.Leave();

@@ -16,6 +16,16 @@ public class ChaosPlanTests
     }
 
     [Fact]
+    public void A_fault_may_wait_for_a_step()
+    {
+        var plan = ChaosPlan.Parse("outage=@90,kill=@40,stop=20s,nodes=3,most=2");
+        Assert.Equal([(40L, ChaosKind.Kill, 1), (90L, ChaosKind.Outage, 3)], plan.StepFaults().Select(fault => (fault.Step!.Value, fault.Kind, fault.Count)));
+        Assert.Equal(plan.StepFaults(), plan.StepFaults());
+        Assert.All(plan.Faults(), fault => Assert.Equal((ChaosKind.Stop, null), (fault.Kind, fault.Step)));
+        Assert.Empty(ChaosPlan.Parse("kill=@40").Faults());
+    }
+
+    [Fact]
     public void Any_means_every_kind_in_turn_at_the_stated_rate_of_all()
     {
         var faults = ChaosPlan.Parse("any=2s,nodes=2,most=300,seed=5").Faults().ToList();
@@ -29,6 +39,7 @@ public class ChaosPlanTests
     [InlineData("seed=1", "names no fault")]
     [InlineData("kill=15", "a time such as 15s")]
     [InlineData("kill=-1s", "a time such as 15s")]
+    [InlineData("kill=@x", "a whole number is expected")]
     [InlineData("kill=1s,pair=x", "a whole number is expected")]
     [InlineData("burn=1s", "burn=1s: unknown")]
     public void Refuses_the_rest(string text, string says)

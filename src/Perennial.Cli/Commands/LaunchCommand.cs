@@ -30,7 +30,7 @@ internal static class LaunchCommand
         var nodes = new Option<int>("--nodes") { Description = "Nodes that the workers are spread over, each with a snapshot manager of its own; several on one machine are as many machines to each other.", DefaultValueFactory = _ => 1 };
         var run = new Option<string?>("--run") { Description = "The run's folder; runs/NAME by default. Running again on the same folder resumes." };
         var fresh = new Option<bool>("--fresh") { Description = "Start over, removing what an earlier run left in the folder." };
-        var chaos = new Option<string?>("--chaos") { Description = "Make faults on purpose, each kind with the mean time between two: kill=15s, stop, all, node, outage, manager, slow, drop, full, flip, or any; pair=3 (every third hits two workers), nodes=2, for=2s, seed=1, most=10; separated by commas." };
+        var chaos = new Option<string?>("--chaos") { Description = "Make faults on purpose, each kind with the mean time between two (kill=15s) or once at a step (kill=@40): kill, stop, all, node, outage, manager, slow, drop, full, flip, or any; pair=3 (every third hits two workers), nodes=2, for=2s, seed=1, most=10; separated by commas." };
         var respawn = new Option<double>("--respawn") { Description = "Seconds after which a dead worker's place is taken by a new one; negative: never.", DefaultValueFactory = _ => 1 };
         var store = new Option<string?>("--store") { Description = "A store of your own: redis://host:port?password=SECRET. By default one inside this process." };
         var (set, json) = (CommandExtensions.Set(), CommandExtensions.Json());
@@ -106,7 +106,7 @@ internal static class LaunchCommand
                 watch.OnEvent(happened);
                 log.OnEvent(happened);
                 // Under a fixed shape only data ranks have samples of their own, but no step is taken without everyone.
-                if (happened is SamplesCommitted samples) launcher!.Stepped(recipe.Parallel is { IsFixed: true } ? options.Workers : samples.ByRank.Count);
+                if (happened is SamplesCommitted samples) launcher!.Stepped(samples.Step, recipe.Parallel is { IsFixed: true } ? options.Workers : samples.ByRank.Count);
                 if (happened is RunFinished finished) last = finished.Result;
                 if (json) context.Out.WriteLine(line);
                 else progress.Observe(happened);

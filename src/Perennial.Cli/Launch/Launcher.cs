@@ -51,12 +51,17 @@ internal sealed class Launcher(LauncherOptions options, Action<string> line, Act
     private readonly Stopwatch clock = Stopwatch.StartNew();
     private int respawns;
     private volatile int training;
+    private long committed;
 
     /// <summary>
-    /// Says how many processes took the newest step: faults on purpose are made only while every worker trains, so that a new one is not counted on
+    /// Says which step was committed last and by how many processes: faults on purpose are made only while every worker trains, so that a new one is not counted on
     /// before it is there, however slow the machine.
     /// </summary>
-    public void Stepped(int processes) => training = processes;
+    public void Stepped(long step, int processes)
+    {
+        Volatile.Write(ref committed, step);
+        training = processes;
+    }
 
     /// <summary>Runs to the end.</summary>
     /// <returns>The exit code of the run.</returns>
@@ -77,6 +82,7 @@ internal sealed class Launcher(LauncherOptions options, Action<string> line, Act
     private ExitCode Watch(CancellationToken cancellation)
     {
         using var planned = (options.Chaos?.Faults() ?? []).GetEnumerator();
+        var awaiting = new Queue<ChaosFault>(options.Chaos?.StepFaults() ?? []);
         var (more, due, asked, completed) = (planned.MoveNext(), -1.0, false, false);
         while (workers.Count > 0 || (empty.Count > 0 && !completed && !asked))
         {
@@ -98,6 +104,7 @@ internal sealed class Launcher(LauncherOptions options, Action<string> line, Act
                 Revive();
             }
             faults.Tick();
+            if (awaiting.TryPeek(out var next) && Volatile.Read(ref committed) >= next.Step && !completed && !asked && Inflict(next)) awaiting.Dequeue();
             if (more && training > 0 && !completed && !asked)
             {
                 if (due < 0) due = clock.Elapsed.TotalSeconds + planned.Current.After.TotalSeconds;

@@ -49,7 +49,7 @@ internal sealed record RunExtension(CheckpointEntry From, long EarlierSteps, boo
     }
 
     /// <summary>Puts later checkpoints aside. Called again after a kill it finds them where they are.</summary>
-    public CheckpointEntry Apply(RunFolder folder)
+    public void Apply(RunFolder folder)
     {
         foreach (var later in folder.Checkpoints.List().Where(entry => entry.Step > From.Step).ToList())
         {
@@ -58,7 +58,6 @@ internal sealed record RunExtension(CheckpointEntry From, long EarlierSteps, boo
             if (Directory.Exists(target)) Directory.Delete(target, recursive: true);
             Directory.Move(later.Folder, target);
         }
-        return From;
     }
 
     /// <summary>Ends of finished plans, this one included where the schedule begins again.</summary>

@@ -37,6 +37,7 @@ internal sealed class RunSession : IRunSession
     private RunLock? turn;
     private CheckpointWriter? writer;
     private long resumed = -1;
+    private RunExtension? extension;
     private double ceiling;
     private readonly List<RunEvent> early = [];
     private readonly ConcurrentQueue<string> alarms = new();
@@ -135,6 +136,8 @@ internal sealed class RunSession : IRunSession
     /// <summary>Begins to write the run folder, or leaves it to another, as the group has it.</summary>
     private void Lead()
     {
+        var begins = extension;
+        extension = null;
         if (replicas.IsLeader == IsLeading) return;
         if (!replicas.IsLeader)
         {
@@ -147,6 +150,7 @@ internal sealed class RunSession : IRunSession
         if (replicas is not SoloReplica)
         {
             Directory.CreateDirectory(folder.Checkpoints.Root);
+            if (begins is not null && Progress.Step == begins.From.Step) Extend(begins);
             folder.WriteRecipe(parts.Recipe);
         }
         writer = new CheckpointWriter(parts, folder.Checkpoints, replicas is SoloReplica ? resumed : folder.Checkpoints.Newest(_ => { })?.Step ?? -1);
@@ -359,21 +363,28 @@ internal sealed class RunSession : IRunSession
     private long Resume()
     {
         if (folder.Checkpoints.Newest(reason => Tell(new Notice("warning", reason))) is not { } newest) return -1;
-        var extension = earlierSteps is { } before && !ShardedCheckpoint.IsIn(newest.Folder) ? RunExtension.Plan(parts, folder, newest, before, line => Tell(new Notice("warning", line))) : null;
-        if (extension is not null) newest = extension.Apply(folder);
+        extension = earlierSteps is { } before && !ShardedCheckpoint.IsIn(newest.Folder) ? RunExtension.Plan(parts, folder, newest, before, line => Tell(new Notice("warning", line))) : null;
+        if (extension is not null) newest = extension.From;
         if (ShardedCheckpoint.IsIn(newest.Folder)) ShardedCheckpoint.ReadWhole(newest.Folder, parts.State, parts.Optimizer.Slots.Count, parts.Config, parts.Recipe.Seed, parts.StreamFingerprint);
         else CheckpointFiles.Read(newest.Folder, parts.State, parts.Config, parts.Model.Map);
         if (extension is not null)
         {
             parts.State.Progress = parts.State.Progress with { EarlierTotals = extension.EarlierTotals(parts.State.Progress) };
             Tell(new Notice("info", extension.Words));
-            // Durable before the folder has the new recipe, after which nobody could tell that there was an extension.
-            using var now = new CheckpointWriter(parts, folder.Checkpoints, -1);
-            foreach (var written in now.Begin()) Tell(written);
-            now.Finish();
+            // Several processes read the folder at once: it changes when one of them leads.
+            if (replicas is SoloReplica) Extend(extension);
         }
         parts.Model.ParametersChanged();
         Tell(new Notice("info", $"resuming from {newest.Folder} (step {newest.Step})"));
         return newest.Step;
+    }
+
+    /// <summary>Makes the folder that of the longer run. Durable before it has the new recipe, after which nobody could tell that there was an extension.</summary>
+    private void Extend(RunExtension begins)
+    {
+        begins.Apply(folder);
+        using var now = new CheckpointWriter(parts, folder.Checkpoints, -1);
+        foreach (var written in now.Begin()) Tell(written);
+        now.Finish();
     }
 }

@@ -75,7 +75,7 @@ public sealed class TrainingRun(ComponentRegistry components)
         try
         {
             using IRunSession session = place is null
-                ? new RunSession(parts, folder, options, Tell, stored is null || options.Parallel is not null ? null : RunExtension.StepsOf(stored, parts), cancellation)
+                ? new RunSession(parts, folder, options, Tell, stored is null ? null : RunExtension.StepsOf(stored, parts), cancellation)
                 : new FixedSession(parts, folder, options, Tell, cancellation);
             return session.Run();
         }

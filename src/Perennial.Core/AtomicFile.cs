@@ -24,6 +24,12 @@ public static partial class AtomicFile
             File.Move(temporary, path, overwrite: true);
             FlushFolder(Path.GetDirectoryName(Path.GetFullPath(path))!);
         }
+        catch (ArgumentOutOfRangeException tooLarge)
+        {
+            // What .NET makes of EFBIG: a limit on file sizes (quota, ulimit -f) was reached.
+            TryDelete(temporary);
+            throw new IOException($"{path}: {tooLarge.Message}", tooLarge);
+        }
         catch
         {
             TryDelete(temporary);

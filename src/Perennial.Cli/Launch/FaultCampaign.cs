@@ -93,7 +93,7 @@ internal sealed class FaultCampaign(CampaignOptions options, Action<string> say,
             lines.AddRange(told);
             if (code == 0 || hung) break;
             restarts++;
-            say($"run {number} ended with code {code} and is started again: {string.Join(' ', errors.TakeLast(2))}");
+            say($"run {number} ended with code {code} and is started again: {string.Join(' ', errors.TakeLast(8))}");
         }
         var launched = lines.LastOrDefault(line => (string?)line["event"] == "launched");
         return new(number, Kinds(lines), Answers(lines), Unexplained(lines), hung, restarts, (launched?["wrong_steps"] as JsonArray)?.Count ?? 0, code == 0 ? Hash(lines) : null, Stopwatch.GetElapsedTime(clock).TotalSeconds);

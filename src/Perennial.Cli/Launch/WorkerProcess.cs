@@ -10,15 +10,17 @@ internal sealed partial class WorkerProcess : IDisposable
     private const int Terminate = 15, Kill = 9, Stop = 19, Continue = 18, User1 = 10, FileSizeLimit = 1;
     private readonly Process process;
     private readonly long started = Stopwatch.GetTimestamp();
+    private volatile bool isDisposed;
 
-    private WorkerProcess(int number, Process process) => (Number, this.process) = (number, process);
+    private WorkerProcess(int number, Process process) => (Number, Id, this.process) = (number, process.Id, process);
 
     /// <summary>The worker's number on this machine; a worker that takes a dead one's place has its number.</summary>
     public int Number { get; }
 
-    public int Id => process.Id;
+    public int Id { get; }
 
-    public bool HasExited => process.HasExited;
+    /// <summary>Whether it is gone; stays true when it was disposed, for whoever still has it in a list.</summary>
+    public bool HasExited => isDisposed || process.HasExited;
 
     public int ExitCode => process.ExitCode;
 
@@ -66,9 +68,9 @@ internal sealed partial class WorkerProcess : IDisposable
     public void LimitFiles(ulong? bytes)
     {
         if (!OperatingSystem.IsLinux()) throw new PlatformNotSupportedException("file limits of another process are known on Linux only");
-        if (process.HasExited) return;
+        if (HasExited) return;
         var limit = new Limit(bytes ?? ulong.MaxValue, ulong.MaxValue);
-        _ = LimitProcess(process.Id, FileSizeLimit, limit, 0);
+        _ = LimitProcess(Id, FileSizeLimit, limit, 0);
     }
 
     /// <summary>Waits until it is gone and its last lines were passed on.</summary>
@@ -78,11 +80,13 @@ internal sealed partial class WorkerProcess : IDisposable
 
     public void Dispose()
     {
+        if (isDisposed) return;
         if (!process.HasExited)
         {
             process.Kill();
             process.WaitForExit();
         }
+        isDisposed = true;
         process.Dispose();
     }
 
@@ -94,7 +98,7 @@ internal sealed partial class WorkerProcess : IDisposable
     private void Signal(int signal)
     {
         if (OperatingSystem.IsWindows()) throw new PlatformNotSupportedException("signals are not known on Windows");
-        if (!process.HasExited) _ = SendSignal(process.Id, signal);
+        if (!HasExited) _ = SendSignal(Id, signal);
     }
 
     private readonly record struct Limit(ulong Soft, ulong Hard);

@@ -1,3 +1,4 @@
+using Perennial.Core;
 using Perennial.Training;
 
 namespace Perennial.Cli.Progress;
@@ -28,7 +29,7 @@ internal sealed class LogFile(string folder, TimeProvider? time = null) : IRunOb
             if (writer is null) early.Add(line);
             else writer.WriteLine(line);
         }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        catch (Exception error) when (FileErrors.Is(error))
         {
             (writer, failed) = (null, true); // a log that cannot be written stops nothing
         }

@@ -8,8 +8,12 @@ namespace Perennial.Core.Recipes;
 /// <param name="Kind">The recipe's word.</param>
 /// <param name="Implementation">The class.</param>
 /// <param name="Options">Its options record, or null when it has none.</param>
-/// <param name="Summary">First sentence of its doc comment; empty when there is none.</param>
-public sealed record ComponentDescriptor(string Role, Type Contract, string Kind, Type Implementation, Type? Options, string Summary);
+/// <param name="Comments">Its assembly's doc comments, read when they are asked for.</param>
+public sealed record ComponentDescriptor(string Role, Type Contract, string Kind, Type Implementation, Type? Options, Lazy<DocComments> Comments)
+{
+    /// <summary>First sentence of its doc comment; empty when there is none.</summary>
+    public string Summary => Comments.Value.Summary(Implementation);
+}
 
 /// <summary>Every component of a set of assemblies. Found by attribute, so that a new file needs no list to be edited.</summary>
 public sealed class ComponentRegistry
@@ -67,7 +71,7 @@ public sealed class ComponentRegistry
             var first = constructors[0].GetParameters().FirstOrDefault()?.ParameterType;
             var options = first is not null && first.Name.EndsWith("Options", StringComparison.Ordinal) ? first : null;
             foreach (var contract in contracts)
-                yield return new ComponentDescriptor(RoleOf(contract), contract, component.Kind, type, options, comments.Value.Summary(type));
+                yield return new ComponentDescriptor(RoleOf(contract), contract, component.Kind, type, options, comments);
         }
     }
 }

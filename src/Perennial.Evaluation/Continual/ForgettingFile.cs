@@ -34,7 +34,7 @@ public sealed class ForgettingFile(Action<string>? warn = null) : IRunObserver
                 {
                     AtomicFile.WriteText(Path.Combine(folder, Name), matrix.ToJson().ToJsonString(Indented) + "\n");
                 }
-                catch (Exception thrown) when (thrown is IOException or UnauthorizedAccessException)
+                catch (Exception thrown) when (FileErrors.Is(thrown))
                 {
                     warn?.Invoke($"{Name} could not be written: {thrown.Message}");
                 }

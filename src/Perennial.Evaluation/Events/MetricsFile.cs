@@ -43,7 +43,7 @@ public sealed class MetricsFile(Action<string>? warn = null) : IRunObserver, IDi
             if (failed) warn?.Invoke($"{Name} is written again");
             failed = false;
         }
-        catch (Exception thrown) when (thrown is IOException or UnauthorizedAccessException)
+        catch (Exception thrown) when (FileErrors.Is(thrown))
         {
             if (!failed) warn?.Invoke($"{Name} cannot be written at present: {thrown.Message}");
             failed = true;

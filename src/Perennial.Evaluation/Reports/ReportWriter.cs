@@ -5,7 +5,7 @@ using Perennial.Training;
 namespace Perennial.Evaluation.Reports;
 
 /// <summary>
-/// Keeps <c>report.html</c> of the run folder up to date: at the start, at intervals, and at the end; each time the whole file or none of it.
+/// Keeps <c>report.html</c> of the run folder up to date: at the beginning, at intervals, and at the end; each time the whole file or none of it.
 /// </summary>
 /// <param name="interval">Least time between two writings while the run goes on; by default 15 seconds.</param>
 /// <param name="time">The clock.</param>
@@ -30,7 +30,7 @@ public sealed class ReportWriter(TimeSpan? interval = null, TimeProvider? time =
             throw PerennialException.Damaged($"{Path.Combine(runFolder, MetricsFile.Name)}: no run is told there; give a folder that `perennial train --run` made");
         var path = Path.Combine(runFolder, Name);
         try { AtomicFile.WriteText(path, RunReport.Render(history)); }
-        catch (Exception thrown) when (thrown is IOException or UnauthorizedAccessException)
+        catch (Exception thrown) when (FileErrors.Is(thrown))
         {
             throw PerennialException.Failed($"{path}: cannot be written: {thrown.Message}", thrown);
         }
@@ -43,7 +43,9 @@ public sealed class ReportWriter(TimeSpan? interval = null, TimeProvider? time =
         // A resume takes up what earlier processes told; the file of events is cut to the resumed step by its own observer.
         if (happened is RunStarted { StartStep: > 0 } resumed && history.Started is null) history = Earlier(resumed, history);
         history.Add(happened);
-        var due = happened is RunStarted or RunFinished || (happened is StepDone or EvaluationDone or StepRefused && clock.GetElapsedTime(written) >= least);
+        // A run that goes on has a report: training first.
+        if (happened is RunStarted { StartStep: > 0 }) written = clock.GetTimestamp();
+        var due = happened is RunStarted { StartStep: 0 } or RunFinished || (happened is StepDone or EvaluationDone or StepRefused && clock.GetElapsedTime(written) >= least);
         if (!due || failed || history.Started is not { } started) return;
         try
         {

@@ -1,3 +1,4 @@
+using Perennial.Core;
 using Perennial.Evaluation.Events;
 using Perennial.Training;
 
@@ -29,20 +30,35 @@ public sealed class TensorBoardWriter(TimeProvider? time = null, Action<string>?
             RecordFile.Write(file, message);
             file.Flush();
         }
-        catch (Exception thrown) when (thrown is IOException or UnauthorizedAccessException)
+        catch (Exception thrown) when (FileErrors.Is(thrown))
         {
             failed = true;
+            Close();
             warn?.Invoke($"TensorBoard events are no longer written: {thrown.Message}");
         }
     }
 
     /// <inheritdoc/>
-    public void Dispose() => file?.Dispose();
+    public void Dispose() => Close();
+
+    /// <summary>What could not be written before is not written at the end either, and stops nothing.</summary>
+    private void Close()
+    {
+        try
+        {
+            file?.Dispose();
+        }
+        catch (Exception error) when (FileErrors.Is(error))
+        {
+            failed = true;
+        }
+        file = null;
+    }
 
     private void Open(RunStarted start)
     {
         started = start;
-        file?.Dispose();
+        Close();
         Directory.CreateDirectory(start.RunFolder);
         // TensorBoard reads a folder's files in the order of their names: seconds first, then a counter for resumes within one second.
         var seconds = (long)Now;

@@ -58,7 +58,7 @@ internal sealed class CheckpointWriter : IDisposable
             DurableStep = written.Step;
             return written;
         }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        catch (Exception error) when (FileErrors.Is(error))
         {
             throw PerennialException.Failed($"{store.Root}: the checkpoint could not be written: {error.Message} Older checkpoints are intact; make room, then run the same command again", error);
         }

@@ -62,7 +62,7 @@ internal sealed class ShardedCheckpointWriter : IDisposable
         {
             return writing.GetAwaiter().GetResult();
         }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        catch (Exception error) when (FileErrors.Is(error))
         {
             throw PerennialException.Failed($"{store.Root}: the checkpoint could not be written: {error.Message} Older checkpoints are intact; make room, then run the same command again", error);
         }

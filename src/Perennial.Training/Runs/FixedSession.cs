@@ -204,14 +204,14 @@ internal sealed class FixedSession : IRunSession
     private void Start(CommunicatorException? lost, string how, RecoveryPhases phases)
     {
         if (!IsLeader) return;
-        if (ceiling == 0) ceiling = options.MeasureCeiling?.Invoke(parts.Model.Precision) ?? 0;
+        if (ceiling == 0) ceiling = options.MeasureCeiling is { } measure ? new RunMeasurements(folder.Path).Ceiling(parts.Model.Precision, measure) : 0;
         if (lost is not null && told is null && loop.Work.Tokens > 0)
         {
             Tell(new Recovered(Progress.Step, world.Epoch, World.Size, World.Size, $"{lost.Message}; {how}", phases, DateTimeOffset.UtcNow));
             return;
         }
         Tell(new RunStarted(folder.Path, RecipeWriter.ToYaml(parts.Recipe), decoder.Placement.Global.Length, parts.TotalSteps, parts.TokensPerStep, Progress.Step,
-            TrainingFlops.PerToken(parts.Config, parts.Config.Context), ceiling, RunFacts.Of(parts, options.Yardsticks)));
+            TrainingFlops.PerToken(parts.Config, parts.Config.Context), ceiling, RunFacts.Of(parts, options.Yardsticks ? new RunMeasurements(folder.Path) : null)));
         Tell(new Notice("info", how));
     }
 

@@ -1,7 +1,6 @@
 using System.Reflection;
 using System.Runtime.InteropServices;
 using System.Text.Json.Nodes;
-using Perennial.Data.Yardsticks;
 using Perennial.Training.Loop;
 using TorchSharp;
 
@@ -10,7 +9,9 @@ namespace Perennial.Training.Runs;
 /// <summary>What a report tells about where and on what a run happened.</summary>
 internal static class RunFacts
 {
-    public static JsonObject Of(RunParts parts, bool withYardsticks)
+    /// <param name="parts">The run.</param>
+    /// <param name="yardsticks">Where what compressors make of the held-out text is known from; null leaves it out.</param>
+    public static JsonObject Of(RunParts parts, RunMeasurements? yardsticks)
     {
         var statistics = parts.Data.Statistics;
         var facts = new JsonObject
@@ -43,11 +44,12 @@ internal static class RunFacts
                 ["rejected_documents"] = statistics.Sum(source => source.Rejected.Values.Sum()),
             },
         };
-        if (withYardsticks && parts.Texts.All is not null) facts["yardsticks"] = Yardstick.ToJson(CompressionYardsticks.Measure(parts.Data.HeldOutText()));
+        if (yardsticks is not null && parts.Texts.All is not null) facts["yardsticks"] = yardsticks.Yardsticks(parts);
         return facts;
     }
 
-    private static string Processor()
+    /// <summary>The processor's name.</summary>
+    public static string Processor()
     {
         const string path = "/proc/cpuinfo";
         if (!File.Exists(path)) return RuntimeInformation.ProcessArchitecture.ToString();

@@ -71,7 +71,7 @@ public sealed class RunFolder(string path)
             Directory.CreateDirectory(Path);
             return RunLock.Take(Path);
         }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        catch (Exception error) when (FileErrors.Is(error))
         {
             throw PerennialException.Failed($"{Path}: the run folder cannot be written: {error.Message}; choose another with --run", error);
         }
@@ -83,7 +83,7 @@ public sealed class RunFolder(string path)
         if (Directory.Exists(Checkpoints.Root)) Directory.Delete(Checkpoints.Root, recursive: true);
         foreach (var kept in new[] { Stages, Annealed }.Where(Directory.Exists)) Directory.Delete(kept, recursive: true);
         foreach (var file in Directory.EnumerateFiles(Path, "events.out.tfevents.*").Concat(
-            new[] { RecipeName, "metrics.jsonl", "report.html", "forgetting.json", "log.txt", SnapshotName }.Select(name => System.IO.Path.Combine(Path, name))).ToList()) File.Delete(file);
+            new[] { RecipeName, "metrics.jsonl", "report.html", "forgetting.json", "log.txt", RunMeasurements.FileName, SnapshotName }.Select(name => System.IO.Path.Combine(Path, name))).ToList()) File.Delete(file);
     }
 
     /// <summary>The id under which this run's memory outlives its processes; made once, and gone with a fresh start.</summary>
@@ -96,6 +96,10 @@ public sealed class RunFolder(string path)
         return made;
     }
 
-    /// <summary>Writes the resolved recipe.</summary>
-    public void WriteRecipe(Recipe recipe) => AtomicFile.WriteText(RecipePath, RecipeWriter.ToYaml(recipe));
+    /// <summary>Writes the resolved recipe, unless the folder has it already: who takes a run over needs no room on the disk for it.</summary>
+    public void WriteRecipe(Recipe recipe)
+    {
+        var text = RecipeWriter.ToYaml(recipe);
+        if (!File.Exists(RecipePath) || File.ReadAllText(RecipePath) != text) AtomicFile.WriteText(RecipePath, text);
+    }
 }

@@ -154,12 +154,13 @@ internal sealed class RunSession : IRunSession
             folder.WriteRecipe(parts.Recipe);
         }
         writer = new CheckpointWriter(parts, folder.Checkpoints, replicas is SoloReplica ? resumed : folder.Checkpoints.Newest(_ => { })?.Step ?? -1);
-        // A leader that was lost may not have told of the last step any more: it is told again. Measuring is for the beginning.
+        // A leader that was lost may not have told of the last step any more: it is told again. What was measured before is not measured again.
         var takesOver = loop.LastTold.Count > 0;
-        if (ceiling == 0 && !takesOver) ceiling = options.MeasureCeiling?.Invoke(parts.Model.Precision) ?? 0;
+        var measurements = new RunMeasurements(folder.Path);
+        if (ceiling == 0 && options.MeasureCeiling is { } measure) ceiling = measurements.Ceiling(parts.Model.Precision, measure);
         var flops = TrainingFlops.PerToken(parts.Config, parts.Config.Context, parts.Model.Map);
         Tell(new RunStarted(folder.Path, RecipeWriter.ToYaml(parts.Recipe), parts.Model.Parameters.Layout.Length, parts.TotalSteps, parts.TokensPerStep,
-            Progress.Step - (takesOver ? 1 : 0), flops, ceiling, RunFacts.Of(parts, options.Yardsticks && !takesOver)));
+            Progress.Step - (takesOver ? 1 : 0), flops, ceiling, RunFacts.Of(parts, options.Yardsticks ? measurements : null)));
         foreach (var notice in early) Tell(notice);
         early.Clear();
         foreach (var last in loop.LastTold) Tell(last);

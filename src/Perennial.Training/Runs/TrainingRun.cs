@@ -79,7 +79,7 @@ public sealed class TrainingRun(ComponentRegistry components)
                 : new FixedSession(parts, folder, options, Tell, cancellation);
             return session.Run();
         }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        catch (Exception error) when (FileErrors.Is(error))
         {
             throw PerennialException.Failed($"{folder.Path}: the run folder cannot be written: {error.Message}", error);
         }

@@ -9,7 +9,8 @@ internal static class Cli
 {
     public static string Root { get; } = Path.GetFullPath(Path.Combine(Path.GetDirectoryName(Here())!, "..", ".."));
 
-    private static string Program => Path.Combine(AppContext.BaseDirectory, OperatingSystem.IsWindows() ? "perennial.exe" : "perennial");
+    // This assembly is in bin/<configuration>/<framework>/<platform>; so is the program in its own project.
+    private static string Program => Path.Combine(Root, "src", "Perennial.Cli", Path.GetRelativePath(Path.Combine(Root, "tests", "Perennial.EndToEnd"), AppContext.BaseDirectory), OperatingSystem.IsWindows() ? "perennial.exe" : "perennial");
 
     public static Process Start(params string[] arguments)
     {

@@ -31,7 +31,7 @@ public class SnapshotLaunchTests
         var truth = Undisturbed(recipe, place);
         foreach (var (name, parity, lost, says) in new[]
         {
-            ("xor", "xor", 1, "1 slice from parity"), ("rs", "rs(1+2)", 2, "2 slices from parity"), ("beyond", "xor", 2, "what is left in memory cannot be restored"),
+            ("rs", "rs(1+2)", 2, "2 slices from parity"), ("beyond", "xor", 2, "what is left in memory cannot be restored"),
         })
         {
             // Disk has only what is older than memory, so that it is used where memory fails and nowhere else.

@@ -62,6 +62,15 @@ public interface ISampleOrder
     /// <summary>The window seen at a position of an epoch; both zero-based.</summary>
     long Window(long epoch, long position);
 
+    /// <summary>The windows seen at consecutive positions of an epoch: what <see cref="Window"/> says of each, for orders that are faster in a row.</summary>
+    /// <param name="epoch">The epoch.</param>
+    /// <param name="position">The first position.</param>
+    /// <param name="windows">Receives the windows.</param>
+    void Windows(long epoch, long position, Span<long> windows)
+    {
+        for (var i = 0; i < windows.Length; i++) windows[i] = Window(epoch, position + i);
+    }
+
     /// <summary>Windows of an epoch: all of them, or fewer where the order reads a part of the source.</summary>
     /// <param name="windows">Windows of the source.</param>
     long Length(long windows) => windows;

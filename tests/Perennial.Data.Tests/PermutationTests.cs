@@ -33,4 +33,15 @@ public class PermutationTests
         var close = Enumerable.Range(0, 9_999).Count(i => Math.Abs(permutation[i] - permutation[i + 1]) < 10);
         Assert.InRange(close, 0, 60); // 20 expected
     }
+
+    [Fact]
+    public void Filling_gives_the_values_one_by_one() => Gen.Select(Gen.Long[1, 100_000], Gen.ULong, Gen.ULong, Gen.Int[0, 40]).Sample((length, seed, tweak, count) =>
+    {
+        var permutation = new Permutation(length, seed, tweak);
+        count = (int)Math.Min(count, length);
+        var filled = new long[count];
+        var first = (length - count) / 2;
+        permutation.Fill(first, filled);
+        Assert.Equal(Enumerable.Range(0, count).Select(i => permutation[first + i]), filled);
+    }, iter: 500);
 }

@@ -1,30 +1,41 @@
 using System.Diagnostics;
 using Perennial.Core;
 using Perennial.Data.Orders;
+using Perennial.Data.Packing;
 using Perennial.Data.Shards;
 
 namespace Perennial.Data.Benchmarks;
 
-/// <summary>One way of reading windows.</summary>
-/// <param name="Name">What was read.</param>
+/// <summary>Windows of one length, read at random places.</summary>
 /// <param name="Window">Tokens a window.</param>
-/// <param name="WindowsPerSecond">Windows a second on one thread.</param>
-/// <param name="BytesPerSecond">Bytes of tokens read and written a second.</param>
-/// <param name="CopyBytesPerSecond">The machine's copy in the same run: bytes read and written a second, from random places, a window at a time.</param>
-public sealed record LoaderBenchResult(string Name, int Window, double WindowsPerSecond, double BytesPerSecond, double CopyBytesPerSecond)
+/// <param name="WindowsPerSecond">Windows a second on one thread: their places in the shuffled order, and their tokens widened to ids.</param>
+/// <param name="CopiesPerSecond">The machine's own limit in the same run: the same number of stored bytes copied from places of the same shard that are known beforehand and equally far apart, fetched as far ahead.</param>
+/// <param name="BatchSeconds">Seconds for a batch of 32 windows as training reads it: ids, targets and identities in memory of their own.</param>
+public sealed record LoaderBenchResult(int Window, double WindowsPerSecond, double CopiesPerSecond, double BatchSeconds)
 {
-    /// <summary>Share of the machine's copy.</summary>
-    public double OfCopy => BytesPerSecond / CopyBytesPerSecond;
+    /// <summary>Windows of the batch that <see cref="BatchSeconds"/> is about.</summary>
+    public const int BatchRows = 32;
+
+    /// <summary>Stored bytes read a second.</summary>
+    public double BytesPerSecond => WindowsPerSecond * Window * sizeof(ushort);
+
+    /// <summary>Share of the machine's own limit.</summary>
+    public double OfCopy => WindowsPerSecond / CopiesPerSecond;
+
+    /// <summary>Whether there are enough windows a second, or memory allows no more.</summary>
+    public bool Holds => WindowsPerSecond >= LoaderBench.Limit || OfCopy >= LoaderBench.BoundByMemory;
 }
 
-/// <summary>Random windows out of a shard of 2 GB, on one thread: the shuffled order's position, and the tokens widened to ids.</summary>
+/// <summary>Random windows out of a shard of 2 GB, on one thread, as training reads them: the shuffled order's positions a batch at a time, tokens fetched ahead.</summary>
 public static class LoaderBench
 {
     /// <summary>Windows a second that are asked for, unless memory bounds them.</summary>
     public const double Limit = 1_000_000;
 
-    /// <summary>Share of the machine's copy from which on memory bounds the loader.</summary>
-    public const double BoundByMemory = 0.5;
+    /// <summary>Share of the machine's copy of such pieces from which on memory bounds the loader.</summary>
+    public const double BoundByMemory = 0.8;
+
+    private const int Rows = 64, Ahead = 4;
 
     /// <summary>Writes a shard of random tokens, reads from it, and removes it.</summary>
     /// <param name="folder">Where the shard goes.</param>
@@ -53,6 +64,27 @@ public static class LoaderBench
         }
     }
 
+    /// <summary>Seconds that a batch takes: for its share of a training step.</summary>
+    /// <param name="folder">Where a shard is written and removed again.</param>
+    /// <param name="shardBytes">Its size.</param>
+    /// <param name="rows">Windows of the batch.</param>
+    /// <param name="time">Tokens of a window.</param>
+    /// <exception cref="PerennialException">Exit 1: no room.</exception>
+    public static double BatchSeconds(string folder, long shardBytes, int rows, int time)
+    {
+        var path = Path.Combine(folder, $"loader-{Guid.NewGuid():n}.tokens");
+        try
+        {
+            Write(path, shardBytes);
+            using var shard = TokenShard.Open(path);
+            return Batch(shard, rows, time, 0.2);
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
+
     private static void Write(string path, long bytes)
     {
         try
@@ -71,29 +103,67 @@ public static class LoaderBench
         }
         catch (IOException error)
         {
-            throw PerennialException.Failed($"{path}: the shard of {bytes >> 20} MiB cannot be written: {error.Message}; choose another place with --folder, or a smaller --bytes", error);
+            throw PerennialException.Failed($"{path}: the shard of {bytes >> 20} MiB cannot be written: {error.Message}; choose another place with --folder, or a smaller --size", error);
         }
     }
 
     private static LoaderBenchResult Read(TokenShard shard, int window, double seconds)
     {
-        var order = new ShuffledOrder(new OrderContext(1, 0, (shard.Tokens - 1) / window, _ => []));
-        var tokens = new long[window + 1];
-        var windows = Repeat(seconds, position => shard.Read(order.Window(position / shard.Tokens, position) * window, tokens));
-        // The same places and sizes without any of our work: 2 bytes read and 8 written a token.
-        var (source, target) = (new byte[1 << 30], new byte[window * 8]);
-        var copies = Repeat(seconds, position => source.AsSpan((int)((ulong)position * 0x9E3779B97F4A7C15UL % (ulong)(source.Length - target.Length)), window * 8).CopyTo(target));
-        return new LoaderBenchResult("random windows, uint16 to int64", window, windows, windows * window * 10, copies * window * 16);
+        ISampleOrder order = new ShuffledOrder(new OrderContext(1, 0, (shard.Tokens - 1) / window, _ => []));
+        var (places, tokens) = (new long[Rows], new long[window]);
+        var all = (shard.Tokens - 1) / window - Rows;
+        var windows = Repeat(seconds, number =>
+        {
+            order.Windows(0, number * Rows % all, places);
+            for (var i = 0; i < Ahead; i++) shard.Fetch(places[i] * window, window);
+            for (var i = 0; i < Rows; i++)
+            {
+                if (i + Ahead < Rows) shard.Fetch(places[i + Ahead] * window, window);
+                shard.Read(places[i] * window, tokens);
+            }
+        });
+        var known = new long[1 << 20];
+        for (var i = 0; i < known.Length; i++) known[i] = (long)(Philox.Bits(2, RandomPurpose.SampleOrder, 0, (ulong)i) % (ulong)all);
+        var bytes = new byte[window * sizeof(ushort)];
+        var copies = Repeat(seconds, number =>
+        {
+            var first = (int)(number * Rows % (known.Length - Rows));
+            for (var i = 0; i < Rows; i++)
+            {
+                shard.Fetch(known[first + Math.Min(Rows - 1, i + Ahead)] * window, window);
+                shard.Copy(known[first + i] * window, bytes);
+            }
+        });
+        return new LoaderBenchResult(window, windows, copies, Batch(shard, LoaderBenchResult.BatchRows, window, seconds));
     }
 
+    private static double Batch(TokenShard shard, int rows, int time, double seconds)
+    {
+        var windowing = new ChunkWindowing(shard, time, DocumentBoundary.Crossing, null);
+        ISampleOrder order = new ShuffledOrder(new OrderContext(1, 0, windowing.Windows, _ => []));
+        return Rows / Repeat(seconds, number =>
+        {
+            var ids = new long[rows];
+            order.Windows(0, number * rows % (windowing.Windows - rows), ids);
+            var batch = new TokenBatch(rows, time) { Inputs = new long[rows * time], Targets = new long[rows * time], SampleIds = ids };
+            for (var row = 0; row < rows; row++)
+            {
+                windowing.Fetch(ids[Math.Min(rows - 1, row + Ahead)]);
+                windowing.Fill(ids[row], batch.Inputs.AsSpan(row * time, time), batch.Targets.AsSpan(row * time, time), []);
+            }
+        });
+    }
+
+    /// <summary>Windows a second, where a call of <paramref name="body"/> is <see cref="Rows"/> of them.</summary>
     private static double Repeat(double seconds, Action<long> body)
     {
-        for (var position = 0L; position < 1000; position++) body(position);
-        var (clock, done) = (Stopwatch.GetTimestamp(), 0L);
+        var number = 0L;
+        for (; number < 200; number++) body(number);
+        var (clock, first) = (Stopwatch.GetTimestamp(), number);
         while (Stopwatch.GetElapsedTime(clock).TotalSeconds < seconds)
         {
-            for (var i = 0; i < 1000; i++) body(1000 + done++);
+            for (var i = 0; i < 16; i++) body(number++);
         }
-        return done / Stopwatch.GetElapsedTime(clock).TotalSeconds;
+        return (number - first) * Rows / Stopwatch.GetElapsedTime(clock).TotalSeconds;
     }
 }

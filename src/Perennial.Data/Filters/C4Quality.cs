@@ -46,17 +46,19 @@ public sealed class C4Quality(C4Options options) : IFilter
         // Rare first letters of the phrases are looked for at once; few pages go on to the automaton.
         if (text.IndexOf("psum"u8) >= 0 && Lorem.IsIn(text)) return FilterResult.Reject("lorem ipsum");
         var suspicious = Lines.IsIn(text);
-        var (kept, written, sentences, removed) = ((byte[]?)null, 0, 0, 0L);
-        var scan = new TextLines(text);
-        while (scan.Next())
+        var lines = DocumentLines.Of(document.Text);
+        var (kept, written, sentences, removed, start) = ((byte[]?)null, 0, 0, 0L, 0);
+        foreach (var end in lines.Ends)
         {
-            var line = scan.Line.Trim(" \t\r"u8);
+            var whole = text[start..end];
+            var line = TextLines.Trim(whole);
+            start = end + 1;
             if (Keeps(line, suspicious))
             {
                 sentences += Sentences(line);
-                if (kept is null && scan.Line.Length == line.Length)
+                if (kept is null && whole.Length == line.Length)
                 {
-                    written = scan.End;
+                    written = end;
                     continue;
                 }
                 kept ??= CopyOf(text, written);
@@ -76,7 +78,7 @@ public sealed class C4Quality(C4Options options) : IFilter
 
     private static byte[] CopyOf(ReadOnlySpan<byte> text, int length)
     {
-        var copy = new byte[text.Length + 1];
+        var copy = GC.AllocateUninitializedArray<byte>(text.Length + 1);
         text[..length].CopyTo(copy);
         return copy;
     }
@@ -84,7 +86,7 @@ public sealed class C4Quality(C4Options options) : IFilter
     private bool Keeps(ReadOnlySpan<byte> line, bool suspicious)
     {
         if (line.IsEmpty) return false;
-        if (options.TerminalPunctuation && (!(line[^1] is (byte)'.' or (byte)'!' or (byte)'?' or (byte)'"' or (byte)'\'' || line.EndsWith("”"u8) || line.EndsWith("’"u8)) || line.EndsWith("..."u8))) return false;
+        if (options.TerminalPunctuation && !EndsSentence(line)) return false;
         var (words, longest) = (0, 0);
         for (var at = 0; at < line.Length && (words < options.LineWords || line.Length > options.LongestWord);)
         {
@@ -96,6 +98,14 @@ public sealed class C4Quality(C4Options options) : IFilter
         }
         return words >= options.LineWords && longest <= options.LongestWord && !(suspicious && Lines.IsIn(line));
     }
+
+    private static bool EndsSentence(ReadOnlySpan<byte> line) => line[^1] switch
+    {
+        (byte)'.' => !line.EndsWith("..."u8),
+        (byte)'!' or (byte)'?' or (byte)'"' or (byte)'\'' => true,
+        >= 0x80 => line.EndsWith("”"u8) || line.EndsWith("’"u8),
+        _ => false,
+    };
 
     private static int Sentences(ReadOnlySpan<byte> line)
     {

@@ -38,27 +38,31 @@ public sealed class FineWebQuality(FineWebOptions options) : IFilter
     {
         ArgumentNullException.ThrowIfNull(document);
         var text = document.Text.Span;
-        var (lines, ended, brief, repeated, ends) = (0, 0, 0, 0L, 0);
+        var all = DocumentLines.Of(document.Text);
+        var hashes = all.Hashes;
+        var (lines, ended, brief, repeated, start) = (0, 0, 0, 0L, 0);
         var seen = new SeenHashes(stackalloc ulong[SeenHashes.Small]);
-        var scan = new TextLines(text);
-        while (scan.Next())
+        for (var i = 0; i < hashes.Length; i++)
         {
-            ends++;
-            var line = scan.Line;
-            var trimmed = line.Trim(" \t\r"u8);
+            var line = text[start..all.Ends[i]];
+            start = all.Ends[i] + 1;
+            var trimmed = TextLines.Trim(line);
             if (trimmed.IsEmpty) continue;
             lines++;
-            if (trimmed[^1] is (byte)'.' or (byte)'!' or (byte)'?' or (byte)'"' or (byte)'\'' || trimmed.EndsWith("”"u8) || trimmed.EndsWith("’"u8) || trimmed.EndsWith("。"u8) || trimmed.EndsWith("！"u8) || trimmed.EndsWith("？"u8) || trimmed.EndsWith("…"u8)) ended++;
+            if (EndsInPunctuation(trimmed)) ended++;
             if (line.Length <= options.ShortLine || (line.Length <= 4 * options.ShortLine && !System.Text.Ascii.IsValid(line) && Characters(line) <= options.ShortLine)) brief++;
-            var hash = WordHash.Of(line);
-            if (!seen.Add(hash)) repeated += line.Length;
+            if (!seen.Add(hashes[i])) repeated += line.Length;
         }
         if (lines == 0) return FilterResult.Reject("empty");
         if (ended < options.Punctuation * lines) return FilterResult.Reject("too few lines end in punctuation");
         if (brief > options.ShortLines * lines) return FilterResult.Reject("too many short lines");
         if (repeated > options.RepeatedBytes * text.Length) return FilterResult.Reject("bytes in repeated lines");
-        return ends - 1 > options.LineEnds * DocumentWords.Of(document.Text).Count ? FilterResult.Reject("too many line ends") : FilterResult.Keep(document);
+        return all.Count - 1 > options.LineEnds * DocumentWords.Of(document.Text).Count ? FilterResult.Reject("too many line ends") : FilterResult.Keep(document);
     }
+
+    private static bool EndsInPunctuation(ReadOnlySpan<byte> line) =>
+        line[^1] is (byte)'.' or (byte)'!' or (byte)'?' or (byte)'"' or (byte)'\''
+        || (line[^1] >= 0x80 && (line.EndsWith("”"u8) || line.EndsWith("’"u8) || line.EndsWith("。"u8) || line.EndsWith("！"u8) || line.EndsWith("？"u8) || line.EndsWith("…"u8)));
 
     private static int Characters(ReadOnlySpan<byte> line)
     {

@@ -51,6 +51,7 @@ public sealed record GopherQualityOptions : IValidatedOptions
     public IEnumerable<(string Key, string Problem)> Problems()
     {
         if (MinimumWords > MaximumWords) yield return ("minimum-words", "must be at most maximum-words");
+        foreach (var word in Words.Where(word => Encoding.UTF8.GetByteCount(word) > 64)) yield return ("words", $"'{word}' is longer than 64 bytes");
         if (StopWords > Words.Count) yield return ("stop-words", $"must be at most the number of words ({Words.Count})");
     }
 }
@@ -63,6 +64,8 @@ public sealed record GopherQualityOptions : IValidatedOptions
 [Component("gopher-quality")]
 public sealed class GopherQuality(GopherQualityOptions options) : IFilter
 {
+    private const int LongestStopWord = 64;
+
     private readonly HashSet<ulong> stopWords = [.. options.Words.Select(word => WordHash.Of(Encoding.UTF8.GetBytes(word.ToLowerInvariant())))];
 
     /// <inheritdoc/>
@@ -75,65 +78,46 @@ public sealed class GopherQuality(GopherQualityOptions options) : IFilter
     private string? Reason(Document document)
     {
         var text = document.Text.Span;
-        var words = DocumentWords.Of(document.Text);
-        if (words.Count < options.MinimumWords) return $"fewer than {options.MinimumWords} words";
-        var (plain, characters, alphabetic) = (0, 0L, 0);
-        Span<byte> lower = stackalloc byte[16];
-        var found = 0;
-        Span<ulong> foundWords = stackalloc ulong[64];
-        var isAscii = System.Text.Ascii.IsValid(text);
-        var starts = words.Starts;
-        var ends = words.Ends;
-        for (var i = 0; i < starts.Length; i++)
-        {
-            var (start, end) = (starts[i], ends[i]);
-            while (start < end && IsPunctuation(text[start])) start++;
-            if (start == end) continue;
-            while (IsPunctuation(text[end - 1])) end--;
-            plain++;
-            var word = text[start..end];
-            characters += isAscii ? word.Length : Characters(word);
-            if ((uint)((word[0] | 0x20) - 'a') < 26 || HasLetter(word)) alphabetic++;
-            if (found >= options.StopWords || word.Length > 12) continue;
-            for (var j = 0; j < word.Length; j++) lower[j] = word[j] is >= (byte)'A' and <= (byte)'Z' ? (byte)(word[j] | 0x20) : word[j];
-            var hash = WordHash.Of(lower[..word.Length]);
-            if (stopWords.Contains(hash) && foundWords[..found].IndexOf(hash) < 0 && found < 64) foundWords[found++] = hash;
-        }
-        if (plain < options.MinimumWords) return $"fewer than {options.MinimumWords} words";
-        if (plain > options.MaximumWords) return $"more than {options.MaximumWords} words";
-        var mean = characters / (double)plain;
+        var words = WordCounts.Of(text);
+        if (words.Plain < options.MinimumWords) return $"fewer than {options.MinimumWords} words";
+        if (words.Plain > options.MaximumWords) return $"more than {options.MaximumWords} words";
+        var mean = words.Characters / (double)words.Plain;
         if (mean < options.MinimumMeanWord) return "mean word too short";
         if (mean > options.MaximumMeanWord) return "mean word too long";
-        if (text.Count((byte)'#') > options.Symbols * words.Count) return "too many hashes";
-        if (text.Count("..."u8) + text.Count("…"u8) > options.Symbols * words.Count) return "too many ellipses";
-        var (lines, bullets, ellipses) = (0, 0, 0);
-        var scan = new TextLines(text);
-        while (scan.Next())
+        if (text.Count((byte)'#') > options.Symbols * words.Words) return "too many hashes";
+        if (text.Count("..."u8) + text.Count("…"u8) > options.Symbols * words.Words) return "too many ellipses";
+        var lines = DocumentLines.Of(document.Text);
+        var (start, bullets, ellipses) = (0, 0, 0);
+        foreach (var end in lines.Ends)
         {
-            lines++;
-            var line = scan.Line.Trim((byte)' ');
+            var line = text[start..end].Trim((byte)' ');
+            start = end + 1;
             if (line.IsEmpty) continue;
-            if (line[0] is (byte)'-' or (byte)'*' || line.StartsWith("•"u8)) bullets++;
-            if (line.EndsWith("..."u8) || line.EndsWith("…"u8)) ellipses++;
+            if (line[0] is (byte)'-' or (byte)'*' || (line[0] == 0xE2 && line.StartsWith("•"u8))) bullets++;
+            if (line[^1] is (byte)'.' or 0xA6 && (line.EndsWith("..."u8) || line.EndsWith("…"u8))) ellipses++;
         }
-        if (bullets > options.Bullets * lines) return "too many bullets";
-        if (ellipses > options.Ellipses * lines) return "too many lines end in an ellipsis";
-        if (alphabetic < options.Alphabetic * words.Count) return "too few words with letters";
-        return found < options.StopWords ? "too few stop words" : null;
+        if (bullets > options.Bullets * lines.Count) return "too many bullets";
+        if (ellipses > options.Ellipses * lines.Count) return "too many lines end in an ellipsis";
+        if (words.Lettered < options.Alphabetic * words.Words) return "too few words with letters";
+        return HasStopWords(text) ? null : "too few stop words";
     }
 
-    private static int Characters(ReadOnlySpan<byte> word)
+    // Ordinary prose has them among its first words: the rest is not looked at.
+    private bool HasStopWords(ReadOnlySpan<byte> text)
     {
-        var count = 0;
-        foreach (var value in word) count += (value & 0xC0) != 0x80 ? 1 : 0;
-        return count;
-    }
-
-    private static bool HasLetter(ReadOnlySpan<byte> word)
-    {
-        foreach (var value in word)
+        if (options.StopWords == 0) return true;
+        var found = new HashSet<ulong>();
+        var scan = new EdgeScan(text);
+        Span<byte> lower = stackalloc byte[LongestStopWord];
+        while (scan.Next(out var start, out var end))
         {
-            if (value is >= (byte)'a' and <= (byte)'z' or >= (byte)'A' and <= (byte)'Z' or >= 0x80) return true;
+            while (start < end && IsPunctuation(text[start])) start++;
+            while (end > start && IsPunctuation(text[end - 1])) end--;
+            var word = text[start..end];
+            if (word.Length is 0 or > LongestStopWord) continue;
+            for (var i = 0; i < word.Length; i++) lower[i] = word[i] is >= (byte)'A' and <= (byte)'Z' ? (byte)(word[i] | 0x20) : word[i];
+            var hash = WordHash.Of(lower[..word.Length]);
+            if (stopWords.Contains(hash) && found.Add(hash) && found.Count == options.StopWords) return true;
         }
         return false;
     }

@@ -50,12 +50,20 @@ public sealed class GopherRepetition(GopherRepetitionOptions options) : IFilter
     private string? Reason(Document document)
     {
         var text = document.Text.Span;
-        if (Pieces(text, "\n\n"u8, options.Paragraphs, options.ParagraphBytes, "paragraphs") is { } paragraphs) return paragraphs;
-        if (Pieces(text, "\n"u8, options.Lines, options.LineBytes, "lines") is { } lines) return lines;
+        if (Lines(document.Text) is { } lines) return lines;
         var words = DocumentWords.Of(document.Text);
         if (words.Count < FirstTop) return null;
+        // What the most frequent pair, the longest stretch of words and pairs that repeat in a row cannot reach need not be counted.
+        var bounds = GramBounds.Of(text, words);
+        var least = options.Repeated.Count == 0 ? double.PositiveInfinity : options.Repeated.Min() * text.Length;
+        var within = bounds.RepeatedFives <= least;
+        for (var i = 0; i < options.Top.Count && within; i++) within = words.Count < FirstTop + i || (double)bounds.MostFrequentPair * bounds.Longest(FirstTop + i) <= options.Top[i] * text.Length;
+        return within ? null : Counted(text, words, least);
+    }
+
+    private string? Counted(ReadOnlySpan<byte> text, DocumentWords words, double least)
+    {
         using var grams = new GramTable(text, words);
-        // What the most frequent pair and the longest stretch of words cannot reach need not be counted.
         for (var (i, most) = (0, int.MaxValue); i < options.Top.Count; i++)
         {
             var n = FirstTop + i;
@@ -70,7 +78,6 @@ public sealed class GopherRepetition(GopherRepetitionOptions options) : IFilter
             if (bytes > limit) return $"most frequent {n}-gram";
         }
         if (options.Repeated.Count == 0 || words.Count < FirstRepeated) return null;
-        var least = options.Repeated.Min() * text.Length;
         if (grams.RepeatedCoverAtMost(FirstRepeated) <= least || grams.RepeatedCover(FirstRepeated) <= least) return null;
         for (var i = 0; i < options.Repeated.Count; i++)
         {
@@ -79,20 +86,46 @@ public sealed class GopherRepetition(GopherRepetitionOptions options) : IFilter
         return null;
     }
 
-    private static string? Pieces(ReadOnlySpan<byte> text, ReadOnlySpan<byte> separator, double share, double shareOfBytes, string what)
+    /// <summary>Repeated paragraphs (stretches of lines that are not empty) and lines, in one pass over the lines. White space around the text does not count.</summary>
+    private string? Lines(ReadOnlyMemory<byte> of)
     {
-        var (pieces, repeated, bytes) = (0, 0, 0L);
-        var seen = new SeenHashes(stackalloc ulong[SeenHashes.Small]);
-        for (var rest = text.Trim("\n "u8); !rest.IsEmpty;)
+        var text = of.Span;
+        var lines = DocumentLines.Of(of);
+        var hashes = lines.Hashes;
+        var (from, until) = (text.Length - text.TrimStart("\n "u8).Length, text.TrimEnd("\n "u8).Length);
+        var seenLines = new SeenHashes(stackalloc ulong[SeenHashes.Small]);
+        var seenParagraphs = new SeenHashes(stackalloc ulong[SeenHashes.Small]);
+        var (all, repeated, bytes) = (0, 0, 0L);
+        var (paragraphs, repeatedParagraphs, paragraphBytes) = (0, 0, 0L);
+        var (paragraph, paragraphStart, paragraphEnd) = (0UL, -1, 0);
+        var start = 0;
+        for (var i = 0; i <= hashes.Length; i++)
         {
-            var end = rest.IndexOf(separator);
-            var piece = end < 0 ? rest : rest[..end];
-            rest = end < 0 ? default : rest[(end + separator.Length)..].TrimStart((byte)'\n');
-            if (piece.IsEmpty) continue;
-            pieces++;
-            if (!seen.Add(WordHash.Of(piece))) (repeated, bytes) = (repeated + 1, bytes + piece.Length);
+            var (first, end) = i < hashes.Length ? (Math.Max(start, from), Math.Min(lines.Ends[i], until)) : (0, 0);
+            if (end <= first)
+            {
+                // An empty line, or the text's end: a paragraph is over.
+                if (paragraphStart >= 0)
+                {
+                    paragraphs++;
+                    if (!seenParagraphs.Add(paragraph)) (repeatedParagraphs, paragraphBytes) = (repeatedParagraphs + 1, paragraphBytes + paragraphEnd - paragraphStart);
+                    (paragraph, paragraphStart) = (0, -1);
+                }
+            }
+            else
+            {
+                var hash = first == start && end == lines.Ends[i] ? hashes[i] : WordHash.Of(text[first..end]);
+                all++;
+                if (!seenLines.Add(hash)) (repeated, bytes) = (repeated + 1, bytes + end - first);
+                paragraph = WordHash.Mix(paragraph * 3 + hash);
+                if (paragraphStart < 0) paragraphStart = first;
+                paragraphEnd = end;
+            }
+            if (i < hashes.Length) start = lines.Ends[i] + 1;
         }
-        if (repeated > share * pieces) return $"repeated {what}";
-        return bytes > shareOfBytes * text.Length ? $"bytes in repeated {what}" : null;
+        if (repeatedParagraphs > options.Paragraphs * paragraphs) return "repeated paragraphs";
+        if (paragraphBytes > options.ParagraphBytes * text.Length) return "bytes in repeated paragraphs";
+        if (repeated > options.Lines * all) return "repeated lines";
+        return bytes > options.LineBytes * text.Length ? "bytes in repeated lines" : null;
     }
 }

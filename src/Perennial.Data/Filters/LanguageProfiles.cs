@@ -1,5 +1,7 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 using System.Text;
 using Perennial.Core;
 
@@ -23,11 +25,15 @@ public sealed class LanguageProfiles
 
     private static readonly Lazy<LanguageProfiles> Shared = new(() => new LanguageProfiles(ReadShipped()));
 
-    private readonly sbyte[] weights = new sbyte[Buckets * Lanes];
+    // Rows of 32 bytes begin where a cache line does, so that none lies in two; pinned, so that it stays so.
+    private readonly sbyte[] table = GC.AllocateArray<sbyte>(Buckets * Lanes + 64, pinned: true);
+    private readonly int origin;
 
     private LanguageProfiles(IReadOnlyList<(string Language, byte[] Text)> texts)
     {
         Languages = [.. texts.Select(text => text.Language)];
+        origin = Origin(table);
+        var weights = table.AsSpan(origin);
         if (Languages.Count > Lanes) throw new InvalidOperationException($"more than {Lanes} languages");
         var counts = new float[Languages.Count][];
         for (var language = 0; language < counts.Length; language++)
@@ -70,36 +76,59 @@ public sealed class LanguageProfiles
     {
         const int Window = 96, Windows = 3;
         Span<byte> piece = stackalloc byte[Window + 8];
+        // The rows of a window: found first, so that they are on their way from memory together before the first is needed.
+        Span<int> rows = stackalloc int[3 * (Window + 2)];
         seen = 0;
         var windows = text.Length <= Windows * Window ? (text.Length + Window - 1) / Window : Windows;
         var scores = new int[Lanes];
+        ref var first = ref table[origin];
+        // Within a window 16-bit sums cannot overflow: 3 · 96 stretches of at most 42 stay below 32,767.
         for (var window = 0; window < windows; window++)
         {
             var start = text.Length <= Windows * Window ? window * Window : (int)((long)(text.Length - Window) * window / (windows - 1));
-            var length = Normalize(text[start..Math.Min(text.Length, start + Window)], piece);
-            // 16-bit sums cannot overflow: 3 · 97 stretches of at most 42 stay below 32,767.
+            var count = Rows(piece[..Normalize(text[start..Math.Min(text.Length, start + Window)], piece)], rows, ref first);
+            seen += count;
             var (low, high) = (Vector256<short>.Zero, Vector256<short>.Zero);
-            ref var first = ref MemoryMarshal.GetArrayDataReference(weights);
-            for (var at = 0; at + 2 <= length; at++)
+            foreach (var place in rows[..count])
             {
-                var hash = 0u;
-                for (var n = 1; n <= 5 && at + n <= length; n++)
-                {
-                    hash = (hash ^ piece[at + n - 1]) * 0x01000193 + 0x9E3779B9;
-                    if (n < 3) continue;
-                    var row = Vector256.LoadUnsafe(ref first, (nuint)((hash ^ hash >> 15) % Buckets * Lanes));
-                    low += Vector256.WidenLower(row);
-                    high += Vector256.WidenUpper(row);
-                    seen++;
-                }
+                var row = Vector256.LoadUnsafe(ref first, (nuint)place);
+                low += Vector256.WidenLower(row);
+                high += Vector256.WidenUpper(row);
             }
-            for (var lane = 0; lane < 16; lane++)
-            {
-                scores[lane] += low[lane];
-                scores[lane + 16] += high[lane];
-            }
+            ref var sum = ref MemoryMarshal.GetArrayDataReference(scores);
+            (Vector256.LoadUnsafe(ref sum) + Vector256.WidenLower(low)).StoreUnsafe(ref sum);
+            (Vector256.LoadUnsafe(ref sum, 8) + Vector256.WidenUpper(low)).StoreUnsafe(ref sum, 8);
+            (Vector256.LoadUnsafe(ref sum, 16) + Vector256.WidenLower(high)).StoreUnsafe(ref sum, 16);
+            (Vector256.LoadUnsafe(ref sum, 24) + Vector256.WidenUpper(high)).StoreUnsafe(ref sum, 24);
         }
         return scores;
+    }
+
+    // Where in the weights the rows of a text's stretches of three to five bytes begin; the processor is told to fetch them.
+    private static int Rows(ReadOnlySpan<byte> text, Span<int> rows, ref sbyte weights)
+    {
+        var count = 0;
+        for (var at = 0; at + 3 <= text.Length; at++)
+        {
+            var hash = Next(Next(0, text[at]), text[at + 1]);
+            for (var n = 2; n < 5 && at + n < text.Length; n++)
+            {
+                hash = Next(hash, text[at + n]);
+                Fetch(ref weights, rows[count++] = (int)(Bucket(hash) * Lanes));
+            }
+        }
+        return count;
+    }
+
+    private static uint Next(uint hash, byte value) => (hash ^ value) * 0x01000193 + 0x9E3779B9;
+
+    private static uint Bucket(uint hash) => (hash ^ hash >> 15) % Buckets;
+
+    private static unsafe int Origin(sbyte[] table) => (int)(-(nint)Unsafe.AsPointer(ref table[0]) & 63);
+
+    private static unsafe void Fetch(ref sbyte weights, int at)
+    {
+        if (Sse.IsSupported) Sse.Prefetch0(Unsafe.AsPointer(ref Unsafe.Add(ref weights, at)));
     }
 
     private static IEnumerable<int> Stretches(byte[] text)
@@ -111,8 +140,8 @@ public sealed class LanguageProfiles
             var hash = 0u;
             for (var n = 1; n <= 5 && at + n <= length; n++)
             {
-                hash = (hash ^ piece[at + n - 1]) * 0x01000193 + 0x9E3779B9;
-                if (n > 2) yield return (int)((hash ^ hash >> 15) % Buckets);
+                hash = Next(hash, piece[at + n - 1]);
+                if (n > 2) yield return (int)Bucket(hash);
             }
         }
     }

@@ -9,5 +9,10 @@ public sealed class ShuffledOrder(OrderContext context) : ISampleOrder
 {
     /// <inheritdoc/>
     public long Window(long epoch, long position) =>
-        new Permutation(context.Windows, context.Seed, ((ulong)context.Source << 48) | (ulong)epoch)[position];
+        Of(epoch)[position];
+
+    /// <inheritdoc/>
+    public void Windows(long epoch, long position, Span<long> windows) => Of(epoch).Fill(position, windows);
+
+    private Permutation Of(long epoch) => new(context.Windows, context.Seed, ((ulong)context.Source << 48) | (ulong)epoch);
 }

@@ -64,6 +64,11 @@ internal sealed class BestFitWindowing : IWindowing
         if (!segments.IsEmpty) segments[place..].Fill(segment);
     }
 
+    public void Fetch(long window)
+    {
+        foreach (var piece in pieces.AsSpan(firsts[window]..firsts[window + 1])) shard.Fetch(shard.DocumentStart(piece.Document) + piece.Offset, piece.Length);
+    }
+
     public IEnumerable<(long Document, long Tokens)> Parts(long window)
     {
         for (var i = firsts[window]; i < firsts[window + 1]; i++) yield return (pieces[i].Document, pieces[i].Length);

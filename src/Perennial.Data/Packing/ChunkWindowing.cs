@@ -22,6 +22,8 @@ internal sealed class ChunkWindowing(TokenShard shard, int time, DocumentBoundar
         if (!segments.IsEmpty || answers is not null || boundary == DocumentBoundary.Separate) Mark(start, targets, segments);
     }
 
+    public void Fetch(long window) => shard.Fetch(window * time, time);
+
     public IEnumerable<(long Document, long Tokens)> Parts(long window)
     {
         var (start, end) = (window * time, (window + 1) * time);

@@ -16,6 +16,9 @@ internal interface IWindowing
     /// <param name="segments">Numbers of documents within the window, <c>[time]</c>; empty when nobody asks.</param>
     void Fill(long window, Span<long> inputs, Span<long> targets, Span<int> segments);
 
+    /// <summary>Asks for a window's tokens ahead of <see cref="Fill"/>, so that they are on their way from memory.</summary>
+    void Fetch(long window);
+
     /// <summary>The documents of a window in its order, each with the tokens it has there.</summary>
     IEnumerable<(long Document, long Tokens)> Parts(long window);
 }

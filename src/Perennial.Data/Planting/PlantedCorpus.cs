@@ -257,12 +257,9 @@ public sealed class PlantedCorpus
             "Log in to comment", "Skip to main content", "Back to top", "You may also like", "Please enable JavaScript to view this page.",
         ];
         var parts = clean.Split('\n').ToList();
-        var marks = new List<string>();
-        for (var i = 0; i < 3; i++)
-        {
-            marks.Add(Pick(lines));
-            parts.Insert(Draw(parts.Count + 1), marks[^1]);
-        }
+        // Each line once: a page that says one twice repeats lines, which other rules are right to find.
+        string[] marks = [.. Shuffle(lines.Length).Take(3).Select(line => lines[line])];
+        foreach (var mark in marks) parts.Insert(Draw(parts.Count + 1), mark);
         Add("boilerplate", -1, string.Join('\n', parts), marks);
     }
 

@@ -1,5 +1,6 @@
 using System.IO.Hashing;
 using System.IO.MemoryMappedFiles;
+using System.Runtime.Intrinsics.X86;
 using System.Text.Json;
 using Perennial.Core;
 
@@ -12,6 +13,8 @@ namespace Perennial.Data.Shards;
 /// </summary>
 public sealed unsafe class TokenShard : IDisposable
 {
+    private const int FetchedBytes = 1024;
+
     private readonly MemoryMappedFile map;
     private readonly MemoryMappedViewAccessor view;
     private readonly TokenShardHeader header;
@@ -109,6 +112,26 @@ public sealed unsafe class TokenShard : IDisposable
         var tokens = data + TokenShardHeader.Bytes;
         if (header.Width == 2) TokenWidening.Widen((ushort*)tokens + first, destination);
         else TokenWidening.Widen((uint*)tokens + first, destination);
+    }
+
+    /// <summary>Copies tokens as they are stored (<see cref="TokenShardHeader"/>'s width): the machine's part of <see cref="Read"/>.</summary>
+    internal void Copy(long first, Span<byte> destination)
+    {
+        Check(first, Tokens - destination.Length / header.Width);
+        new ReadOnlySpan<byte>(data + TokenShardHeader.Bytes + first * header.Width, destination.Length).CopyTo(destination);
+    }
+
+    /// <summary>Asks for tokens that will be read soon, so that several stretches are on their way from memory at once. Changes nothing.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The range is not inside the shard.</exception>
+    public void Fetch(long first, int count)
+    {
+        Check(first, Tokens - count);
+        if (!Sse.IsSupported) return;
+        // The processor goes on by itself along a stretch; its beginning (and the pages it crosses) must be named.
+        var from = data + TokenShardHeader.Bytes + first * header.Width;
+        var until = from + (long)count * header.Width;
+        for (var at = from; at < until && at < from + FetchedBytes; at += 64) Sse.Prefetch0(at);
+        for (var page = (byte*)(((nint)from | 4095) + 1); page < until; page += 4096) Sse.Prefetch0(page);
     }
 
     /// <summary>Maps a shard and verifies its checksum.</summary>

@@ -18,6 +18,11 @@ namespace Perennial.Data.Streams;
 public sealed class SampleStream : ISampleStream
 {
     private const int SourceShift = 48;
+    private const long WindowMask = (1L << SourceShift) - 1;
+
+    // Windows whose tokens are on their way from memory while one is filled.
+    private const int Ahead = 4;
+
     private readonly IReadOnlyList<TokenShard> shards;
     private readonly IReadOnlyList<ISampleOrder> orders;
     private readonly long[] windows;
@@ -186,7 +191,7 @@ public sealed class SampleStream : ISampleStream
     {
         ArgumentOutOfRangeException.ThrowIfNegative(first);
         var ids = new long[rows];
-        for (var row = 0; row < rows; row++) ids[row] = SampleAt(first + row);
+        SamplesAt(first, ids);
         var batch = ReadSamples(ids);
         if (Injections is null) return batch;
         for (var row = 0; row < rows; row++)
@@ -201,6 +206,39 @@ public sealed class SampleStream : ISampleStream
         return (long)source << SourceShift | window;
     }
 
+    /// <summary>The identities of the samples at consecutive positions: what <see cref="SampleAt"/> says of each.</summary>
+    /// <param name="first">The first position.</param>
+    /// <param name="ids">Receives them.</param>
+    public void SamplesAt(long first, Span<long> ids)
+    {
+        if (ids.IsEmpty) return;
+        Reach(first + ids.Length - 1);
+        var sources = new int[ids.Length];
+        var (counts, ranks) = (new int[orders.Count], new long[orders.Count]);
+        for (var row = 0; row < ids.Length; row++)
+        {
+            var (source, rank) = timeline.At(first + row);
+            if (counts[source]++ == 0) ranks[source] = rank;
+            sources[row] = source;
+        }
+        // Ranks of a source rise one by one with the position, so that each order is asked for one stretch, or two where an epoch ends.
+        var windows = new long[ids.Length];
+        for (var source = 0; source < orders.Count; source++)
+        {
+            for (var done = 0; done < counts[source];)
+            {
+                var (epoch, place) = Math.DivRem(ranks[source] + done, lengths[source]);
+                var count = (int)Math.Min(counts[source] - done, lengths[source] - place);
+                orders[source].Windows(epoch, place, windows.AsSpan(done, count));
+                done += count;
+            }
+            for (var (row, taken) = (0, 0); taken < counts[source]; row++)
+            {
+                if (sources[row] == source) ids[row] = (long)source << SourceShift | windows[taken++];
+            }
+        }
+    }
+
     /// <summary>Reads samples by identity, wherever the order puts them: for replay and inspection.</summary>
     public TokenBatch ReadSamples(IReadOnlyList<long> ids)
     {
@@ -212,13 +250,17 @@ public sealed class SampleStream : ISampleStream
             Segments = boundary == DocumentBoundary.Separate ? new int[ids.Count * Time] : null,
             SampleIds = [.. ids],
         };
+        for (var row = 0; row < Math.Min(Ahead, ids.Count); row++) Of(ids[row]).Fetch(ids[row] & WindowMask);
         for (var row = 0; row < ids.Count; row++)
         {
             var place = row * Time;
-            windowings[(int)(ids[row] >> SourceShift)].Fill(ids[row] & ((1L << SourceShift) - 1), batch.Inputs.AsSpan(place, Time), batch.Targets.AsSpan(place, Time), batch.Segments is null ? [] : batch.Segments.AsSpan(place, Time));
+            if (row + Ahead < ids.Count) Of(ids[row + Ahead]).Fetch(ids[row + Ahead] & WindowMask);
+            Of(ids[row]).Fill(ids[row] & WindowMask, batch.Inputs.AsSpan(place, Time), batch.Targets.AsSpan(place, Time), batch.Segments is null ? [] : batch.Segments.AsSpan(place, Time));
         }
         return batch;
     }
+
+    private IWindowing Of(long id) => windowings[(int)(id >> SourceShift)];
 
     private double[] WindowScores(int source, string name)
     {

@@ -15,6 +15,17 @@ internal ref struct TextLines(ReadOnlySpan<byte> text)
     /// <summary>The present line, without its line end.</summary>
     public readonly ReadOnlySpan<byte> Line => text[Start..End];
 
+    /// <summary>A line without blanks, tabs and carriage returns around it.</summary>
+    public static ReadOnlySpan<byte> Trim(ReadOnlySpan<byte> line)
+    {
+        var (start, end) = (0, line.Length);
+        while (start < end && IsBlank(line[start])) start++;
+        while (end > start && IsBlank(line[end - 1])) end--;
+        return line[start..end];
+    }
+
+    private static bool IsBlank(byte value) => value is (byte)' ' or (byte)'\t' or (byte)'\r';
+
     /// <summary>Goes to the next line; false behind the last. A line end at the text's end begins no further line.</summary>
     public bool Next()
     {

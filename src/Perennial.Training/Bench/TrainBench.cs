@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Perennial.Data.Benchmarks;
 using Perennial.Tensors;
 using static TorchSharp.torch;
 
@@ -34,6 +35,7 @@ public sealed record TrainBenchOptions
 /// <param name="Forward">Forward part.</param>
 /// <param name="Backward">Backward part.</param>
 /// <param name="Optimizer">Finite test, norm, clip and update.</param>
+/// <param name="Loader">Time to read the step's windows from random places of a shard; not part of <paramref name="Step"/>.</param>
 /// <param name="CeilingFlops">Matrix-product ceiling of this precision in FLOP/s, measured between the steps.</param>
 /// <param name="Mfu">Median over steps of the step's FLOP/s over the ceiling measured next to it.</param>
 /// <param name="OptimizerBytes">Bytes that norm and update read and write in main memory.</param>
@@ -42,13 +44,16 @@ public sealed record TrainBenchOptions
 /// <param name="SpeedOverPlain">Median over steps of plain time over ours; null when not asked for.</param>
 public sealed record TrainBenchResult(
     string Shape, Precision Precision, int MicroRows, long Tokens, long Parameters, double Flops, double Step, double Forward, double Backward,
-    double Optimizer, double CeilingFlops, double Mfu, long OptimizerBytes, long ManagedBytes, double? PlainStep, double? SpeedOverPlain)
+    double Optimizer, double Loader, double CeilingFlops, double Mfu, long OptimizerBytes, long ManagedBytes, double? PlainStep, double? SpeedOverPlain)
 {
     /// <summary>Tokens a second.</summary>
     public double TokensPerSecond => Tokens / Step;
 
     /// <summary>The optimizer's part of the step, 0 to 1.</summary>
     public double OptimizerShare => Optimizer / Step;
+
+    /// <summary>What reading the step's windows would add to the step, 0 to 1.</summary>
+    public double LoaderShare => Loader / Step;
 }
 
 /// <summary>
@@ -89,6 +94,9 @@ public static class TrainBench
         return 2.0 * side * side * side / best;
     }
 
+    // Far more than the caches hold.
+    private const long LoaderShard = 256 << 20;
+
     private static TrainBenchResult Measure(BenchShape shape, Precision precision, TrainBenchOptions options)
     {
         using var fused = new FusedStep(shape, precision);
@@ -117,7 +125,7 @@ public static class TrainBench
         var parameters = Models.DecoderLayout.Of(shape.Config).Length;
         return new(
             shape.Name, precision, shape.MicroRows, shape.Tokens, parameters, shape.Flops, Median(times.Select(t => t.Total)), Median(times.Select(t => t.Forward)),
-            Median(times.Select(t => t.Backward)), Median(times.Select(t => t.Optimizer)), Median(ceilings), Median(mfus),
+            Median(times.Select(t => t.Backward)), Median(times.Select(t => t.Optimizer)), LoaderBench.BatchSeconds(Path.GetTempPath(), LoaderShard, shape.Rows, shape.Time), Median(ceilings), Median(mfus),
             // Norm reads the gradient; the update reads weight, gradient and two moments and writes three of them.
             OptimizerBytes: parameters * sizeof(float) * 8, ManagedBytes: (long)Median(times.Select(t => (double)t.ManagedBytes)),
             plain is null ? null : Median(plains), plain is null ? null : Median(ratios));

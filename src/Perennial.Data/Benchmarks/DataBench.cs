@@ -23,6 +23,8 @@ public sealed record DataBenchLine(string Name, double MegabytesPerSecond, doubl
 /// <summary>Measures operators on one thread over real prose, beside the machine's own limits (memory copy, reading a file).</summary>
 public static class DataBench
 {
+    private const double WarmUpSeconds = 1.5, RoundSeconds = 0.3;
+
     private static readonly (string Name, Func<IFilter> Make)[] Operators =
     [
         ("unicode", () => new UnicodeNormalizer()), ("mojibake", () => new MojibakeRepair()), ("whitespace", () => new WhitespaceNormalizer(new())), ("boilerplate", () => new BoilerplateRemoval(new())), ("pii", () => new PersonalDataMask(new())),
@@ -44,16 +46,22 @@ public static class DataBench
             var size = new FileInfo(path).Length;
             double Median(Action work)
             {
-                var speeds = new List<double>();
-                for (var round = 0; round <= rounds; round++)
+                // Until caches are warm, and the compiler has seen what is hot and is done with it: its threads' time counts below.
+                for (var (warm, pass) = (Stopwatch.GetTimestamp(), 0); pass < 2 || Stopwatch.GetElapsedTime(warm).TotalSeconds < WarmUpSeconds; pass++)
                 {
                     cancellation.ThrowIfCancellationRequested();
-                    var (begun, spent) = (Stopwatch.GetTimestamp(), Environment.CpuUsage.TotalTime);
                     work();
+                }
+                var speeds = new List<double>();
+                for (var round = 0; round < rounds; round++)
+                {
+                    cancellation.ThrowIfCancellationRequested();
+                    var (begun, spent, passes) = (Stopwatch.GetTimestamp(), Environment.CpuUsage.TotalTime, 0);
+                    for (; passes < 1 || Stopwatch.GetElapsedTime(begun).TotalSeconds < RoundSeconds; passes++) work();
                     var (wall, processor) = (Stopwatch.GetElapsedTime(begun).TotalSeconds, (Environment.CpuUsage.TotalTime - spent).TotalSeconds);
-                    // The first round warms caches and the compiler up. Seconds are those that the process had a core (collector and compiler
-                    // threads included), so that other programs on the machine do not count; alone on a machine they are the clock's.
-                    if (round > 0) speeds.Add(size / 1e6 / (processor > 0 ? processor : wall));
+                    // Seconds are those that the process had a core (collector threads included), so that other programs on the machine do not count;
+                    // alone on a machine they are the clock's.
+                    speeds.Add(size / 1e6 * passes / (processor > 0 ? processor : wall));
                 }
                 speeds.Sort();
                 return speeds[speeds.Count / 2];

@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using System.Runtime.CompilerServices;
 using Perennial.Core;
 using Perennial.Data.Text;
 
@@ -34,6 +35,7 @@ public sealed record FineWebOptions
 public sealed class FineWebQuality(FineWebOptions options) : IFilter
 {
     /// <inheritdoc/>
+    [SkipLocalsInit]
     public FilterResult Apply(Document document, long index)
     {
         ArgumentNullException.ThrowIfNull(document);

@@ -107,10 +107,12 @@ public sealed class GopherQuality(GopherQualityOptions options) : IFilter
     {
         if (options.StopWords == 0) return true;
         var found = new HashSet<ulong>();
-        var scan = new EdgeScan(text);
         Span<byte> lower = stackalloc byte[LongestStopWord];
-        while (scan.Next(out var start, out var end))
+        for (var at = 0; at < text.Length; at++)
         {
+            var start = at;
+            while (at < text.Length && text[at] > ' ') at++;
+            var end = at;
             while (start < end && IsPunctuation(text[start])) start++;
             while (end > start && IsPunctuation(text[end - 1])) end--;
             var word = text[start..end];

@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using System.Runtime.CompilerServices;
 using Perennial.Core;
 using Perennial.Data.Text;
 
@@ -87,6 +88,7 @@ public sealed class GopherRepetition(GopherRepetitionOptions options) : IFilter
     }
 
     /// <summary>Repeated paragraphs (stretches of lines that are not empty) and lines, in one pass over the lines. White space around the text does not count.</summary>
+    [SkipLocalsInit]
     private string? Lines(ReadOnlyMemory<byte> of)
     {
         var text = of.Span;

@@ -21,7 +21,13 @@ public sealed class WhitespaceNormalizer(WhitespaceOptions options) : IFilter
     public FilterResult Apply(Document document, long index)
     {
         ArgumentNullException.ThrowIfNull(document);
-        var text = document.Text.Span;
+        // Around the text nothing need be copied.
+        var whole = document.Text.Span;
+        var (first, last) = (0, whole.Length);
+        for (int length; (length = Space(whole, first, out _)) > 0;) first += length;
+        while (last > first && whole[last - 1] is (byte)' ' or (byte)'\n' or (byte)'\r' or (byte)'\t') last--;
+        var trimmed = first == 0 && last == whole.Length ? document.Text : document.Text[first..last];
+        var text = trimmed.Span;
         byte[]? result = null;
         var (written, at) = (0, 0);
         // What is regular is passed over 32 bytes at a time and copied in one piece.
@@ -46,7 +52,7 @@ public sealed class WhitespaceNormalizer(WhitespaceOptions options) : IFilter
             if (result is null && (plain.Length + indentation != end - start || !text.Slice(start, plain.Length).SequenceEqual(plain) || text[(start + plain.Length)..end].IndexOfAnyExcept((byte)' ') >= 0))
             {
                 // A tab of indentation becomes four spaces: the only thing that grows.
-                result = new byte[text.Length + (options.Indentation ? 3 * text.Count((byte)'\t') : 0)];
+                result = GC.AllocateUninitializedArray<byte>(text.Length + (options.Indentation ? 3 * text.Count((byte)'\t') : 0));
                 text[..start].CopyTo(result);
             }
             if (result is not null)
@@ -57,7 +63,7 @@ public sealed class WhitespaceNormalizer(WhitespaceOptions options) : IFilter
             written += plain.Length + indentation;
             at = end;
         }
-        return result is null ? FilterResult.Keep(document) : FilterResult.Keep(document with { Text = result.AsMemory(0, written) });
+        return FilterResult.Keep(result is not null ? document with { Text = result.AsMemory(0, written) } : trimmed.Length == document.Text.Length ? document : document with { Text = trimmed });
     }
 
     private ReadOnlySpan<byte> Plain(bool first, bool last, int lines, int spaces, out int indentation)

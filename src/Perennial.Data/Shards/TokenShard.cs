@@ -13,7 +13,7 @@ namespace Perennial.Data.Shards;
 /// </summary>
 public sealed unsafe class TokenShard : IDisposable
 {
-    private const int FetchedBytes = 1024;
+    private const int FetchedBytes = 4096;
 
     private readonly MemoryMappedFile map;
     private readonly MemoryMappedViewAccessor view;
@@ -121,17 +121,26 @@ public sealed unsafe class TokenShard : IDisposable
         new ReadOnlySpan<byte>(data + TokenShardHeader.Bytes + first * header.Width, destination.Length).CopyTo(destination);
     }
 
+    /// <summary>Reads a byte of every page, so that what the system has paged out is back.</summary>
+    internal long Touch()
+    {
+        Check(0, Tokens);
+        var sum = 0L;
+        for (var at = 0L; at < (long)header.TokenBytes; at += 4096) sum += data[TokenShardHeader.Bytes + at];
+        return sum;
+    }
+
     /// <summary>Asks for tokens that will be read soon, so that several stretches are on their way from memory at once. Changes nothing.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The range is not inside the shard.</exception>
     public void Fetch(long first, int count)
     {
         Check(first, Tokens - count);
         if (!Sse.IsSupported) return;
-        // The processor goes on by itself along a stretch; its beginning (and the pages it crosses) must be named.
+        // Into the second cache: the first is for what is written. Along a long stretch the processor goes on by itself, within a page.
         var from = data + TokenShardHeader.Bytes + first * header.Width;
         var until = from + (long)count * header.Width;
-        for (var at = from; at < until && at < from + FetchedBytes; at += 64) Sse.Prefetch0(at);
-        for (var page = (byte*)(((nint)from | 4095) + 1); page < until; page += 4096) Sse.Prefetch0(page);
+        for (var at = from; at < until && at < from + FetchedBytes; at += 64) Sse.Prefetch1(at);
+        for (var page = (byte*)(((nint)from | 4095) + 1); page < until; page += 4096) Sse.Prefetch1(page);
     }
 
     /// <summary>Maps a shard and verifies its checksum.</summary>

@@ -245,8 +245,9 @@ public sealed class SampleStream : ISampleStream
         ArgumentNullException.ThrowIfNull(ids);
         var batch = new TokenBatch(ids.Count, Time)
         {
-            Inputs = new long[ids.Count * Time],
-            Targets = new long[ids.Count * Time],
+            // Windows write every place.
+            Inputs = GC.AllocateUninitializedArray<long>(ids.Count * Time),
+            Targets = GC.AllocateUninitializedArray<long>(ids.Count * Time),
             Segments = boundary == DocumentBoundary.Separate ? new int[ids.Count * Time] : null,
             SampleIds = [.. ids],
         };

@@ -1,4 +1,3 @@
-using System.Numerics;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 
@@ -58,19 +57,15 @@ internal sealed class DocumentLines
         {
             var found = Vector256.Equals(Vector256.LoadUnsafe(ref first, (nuint)at), feed).ExtractMostSignificantBits()
                 | (ulong)Vector256.Equals(Vector256.LoadUnsafe(ref first, (nuint)at + 32), feed).ExtractMostSignificantBits() << 32;
-            for (; found != 0; found &= found - 1) Add(at + BitOperations.TrailingZeroCount(found));
+            if (Count + 64 > ends.Length) Array.Resize(ref ends, ends.Length * 2);
+            Count += BitPositions.Write(found, at, ends.AsSpan(Count));
         }
+        if (Count + 64 > ends.Length) Array.Resize(ref ends, ends.Length * 2);
         for (; at < bytes.Length; at++)
         {
-            if (bytes[at] == '\n') Add(at);
+            if (bytes[at] == '\n') ends[Count++] = at;
         }
-        if (bytes.Length > 0 && bytes[^1] != '\n') Add(bytes.Length);
-    }
-
-    private void Add(int end)
-    {
-        if (Count == ends.Length) Array.Resize(ref ends, Count * 2);
-        ends[Count++] = end;
+        if (bytes.Length > 0 && bytes[^1] != '\n') ends[Count++] = bytes.Length;
     }
 
     private void Hash()

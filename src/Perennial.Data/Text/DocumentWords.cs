@@ -34,16 +34,18 @@ internal sealed class DocumentWords
         (text, Count) = (of, 0);
         // A giant document's tables are not kept for small ones.
         if (starts.Length > 1 << 20 && of.Length < 1 << 20) (starts, ends) = (new int[1024], new int[1024]);
-        var scan = new EdgeScan(of.Span);
-        while (scan.Next(out var start, out var end))
+        var ended = 0;
+        var blocks = new WordBlocks(of.Span);
+        while (blocks.Next())
         {
-            if (Count == starts.Length)
+            if (Count + WordBlocks.Length > starts.Length)
             {
-                Array.Resize(ref starts, Count * 2);
-                Array.Resize(ref ends, Count * 2);
+                Array.Resize(ref starts, starts.Length * 2);
+                Array.Resize(ref ends, ends.Length * 2);
             }
-            starts[Count] = start;
-            ends[Count++] = end;
+            Count += BitPositions.Write(blocks.Starts, blocks.At, starts.AsSpan(Count));
+            ended += BitPositions.Write(blocks.Ends, blocks.At, ends.AsSpan(ended));
         }
+        if (ended < Count) ends[ended] = of.Length;
     }
 }

@@ -32,7 +32,8 @@ internal readonly ref struct GramBounds
         var starts = of.Starts;
         var ends = of.Ends;
         var bits = Math.Max(6, 33 - BitOperations.LeadingZeroCount((uint)starts.Length));
-        var counts = ArrayPool<int>.Shared.Rent(1 << bits);
+        // One byte a place, so that the table stays near; from 255 on nothing is said.
+        var counts = ArrayPool<byte>.Shared.Rent(1 << bits);
         counts.AsSpan(0, 1 << bits).Clear();
         ref var table = ref MemoryMarshal.GetArrayDataReference(counts);
         ref var first = ref MemoryMarshal.GetReference(text);
@@ -54,16 +55,19 @@ internal readonly ref struct GramBounds
                 two = Math.Max(two, d + length);
                 three = Math.Max(three, c + d + length);
                 four = Math.Max(four, b + c + d + length);
-                ref var count = ref Unsafe.Add(ref table, (nint)((previous * 0xD6E8FEB86659FD93 ^ hash) * 0x9E3779B97F4A7C15 >> 64 - bits));
-                // A 5-gram that occurred before is four pairs in a row that did.
-                seen = count == 0 ? 0 : seen + 1;
-                most = Math.Max(most, ++count);
+                ref var place = ref Unsafe.Add(ref table, (nint)((previous * 0xD6E8FEB86659FD93 ^ hash) * 0x9E3779B97F4A7C15 >> 64 - bits));
+                // A 5-gram that occurred before is four pairs in a row that did. Without a branch: it could not be foretold.
+                int count = place;
+                seen = seen + 1 & -count >> 31;
+                count += 1 - (count + 1 >> 8);
+                most = Math.Max(most, count);
+                place = (byte)count;
                 if (seen >= 4) cover += seen == 4 ? a + b + c + d + length : length;
             }
             (a, b, c, d, previous) = (b, c, d, length, hash);
         }
-        ArrayPool<int>.Shared.Return(counts);
-        return new GramBounds(most, two, three, four, cover);
+        ArrayPool<byte>.Shared.Return(counts);
+        return new GramBounds(most < byte.MaxValue ? most : int.MaxValue, two, three, four, cover);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -39,6 +39,7 @@ public sealed class OnlineMixtureTests : IDisposable
           probe-tokens: 300
           mixture: {{mixture}}
           order: { kind: curriculum, by: level, direction: ascending }
+          packing: best-fit
           documents: separate
           cache: {{place}}/cache
         model: { kind: llama, layers: 1, width: 16, heads: 2, context: 16 }

@@ -12,7 +12,7 @@ internal static class BenchCommand
         BenchTrainCommand.Create(context), BenchOptimizersCommand.Create(context),
         BenchLayersCommand.Create(context), BenchGemmCommand.Create(context),
         BenchMemoryCommand.Create(context), BenchParityCommand.Create(context), BenchCollectivesCommand.Create(context),
-        BenchDataCommand.Create(context), BenchPlantedCommand.Create(context),
+        BenchDataCommand.Create(context), BenchPlantedCommand.Create(context), BenchScaleCommand.Create(context),
         BenchTokenizerCommand.Create(context), BenchLoaderCommand.Create(context),
         BenchSnapshotCommand.Create(context), BenchFaultsCommand.Create(context),
         BenchCheckpointCommand.Create(context),

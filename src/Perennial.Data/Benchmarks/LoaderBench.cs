@@ -116,11 +116,7 @@ public static class LoaderBench
         {
             order.Windows(0, number * Rows % all, places);
             for (var i = 0; i < Ahead; i++) shard.Fetch(places[i] * window, window);
-            for (var i = 0; i < Rows; i++)
-            {
-                if (i + Ahead < Rows) shard.Fetch(places[i + Ahead] * window, window);
-                shard.Read(places[i] * window, tokens);
-            }
+            for (var i = 0; i < Rows; i++) shard.Read(places[i] * window, tokens, places[Math.Min(Rows - 1, i + Ahead)] * window);
         }
         var known = new long[1 << 20];
         for (var i = 0; i < known.Length; i++) known[i] = (long)(Philox.Bits(2, RandomPurpose.SampleOrder, 0, (ulong)i) % (ulong)all);
@@ -156,11 +152,7 @@ public static class LoaderBench
             var ids = new long[rows];
             order.Windows(0, number * rows % (windowing.Windows - rows), ids);
             var batch = new TokenBatch(rows, time) { Inputs = GC.AllocateUninitializedArray<long>(rows * time), Targets = GC.AllocateUninitializedArray<long>(rows * time), SampleIds = ids };
-            for (var row = 0; row < rows; row++)
-            {
-                windowing.Fetch(ids[Math.Min(rows - 1, row + Ahead)]);
-                windowing.Fill(ids[row], batch.Inputs.AsSpan(row * time, time), batch.Targets.AsSpan(row * time, time), []);
-            }
+            for (var row = 0; row < rows; row++) windowing.Fill(ids[row], batch.Inputs.AsSpan(row * time, time), batch.Targets.AsSpan(row * time, time), [], ids[Math.Min(rows - 1, row + Ahead)]);
         }
         return Rows / Median([.. Enumerable.Range(0, Slices).Select(slice => Repeat(shard, seconds / Slices, slice, Read))]);
     }

@@ -36,8 +36,9 @@ internal sealed class BestFitWindowing : IWindowing
 
     public long Padding { get; }
 
-    public void Fill(long window, Span<long> inputs, Span<long> targets, Span<int> segments)
+    public void Fill(long window, Span<long> inputs, Span<long> targets, Span<int> segments, long later)
     {
+        if (later != window) Fetch(later);
         var (place, segment) = (0, 0);
         foreach (var piece in pieces.AsSpan(firsts[window]..firsts[window + 1]))
         {
@@ -64,7 +65,7 @@ internal sealed class BestFitWindowing : IWindowing
         if (!segments.IsEmpty) segments[place..].Fill(segment);
     }
 
-    public void Fetch(long window)
+    private void Fetch(long window)
     {
         foreach (var piece in pieces.AsSpan(firsts[window]..firsts[window + 1])) shard.Fetch(shard.DocumentStart(piece.Document) + piece.Offset, piece.Length);
     }

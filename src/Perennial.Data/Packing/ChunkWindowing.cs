@@ -13,16 +13,14 @@ internal sealed class ChunkWindowing(TokenShard shard, int time, DocumentBoundar
 
     public long Padding => 0;
 
-    public void Fill(long window, Span<long> inputs, Span<long> targets, Span<int> segments)
+    public void Fill(long window, Span<long> inputs, Span<long> targets, Span<int> segments, long later)
     {
         var start = window * time;
-        shard.Read(start, inputs);
+        shard.Read(start, inputs, later * time);
         inputs[1..].CopyTo(targets);
         shard.Read(start + time, targets[^1..]);
         if (!segments.IsEmpty || answers is not null || boundary == DocumentBoundary.Separate) Mark(start, targets, segments);
     }
-
-    public void Fetch(long window) => shard.Fetch(window * time, time);
 
     public IEnumerable<(long Document, long Tokens)> Parts(long window)
     {

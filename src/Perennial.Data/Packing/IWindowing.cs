@@ -14,10 +14,8 @@ internal interface IWindowing
     /// <param name="inputs">Ids, <c>[time]</c>.</param>
     /// <param name="targets">Next ids, <see cref="TokenBatch.Ignored"/> where nothing is learned, <c>[time]</c>.</param>
     /// <param name="segments">Numbers of documents within the window, <c>[time]</c>; empty when nobody asks.</param>
-    void Fill(long window, Span<long> inputs, Span<long> targets, Span<int> segments);
-
-    /// <summary>Asks for a window's tokens ahead of <see cref="Fill"/>, so that they are on their way from memory.</summary>
-    void Fetch(long window);
+    /// <param name="later">A window that is filled soon, whose tokens are asked for meanwhile; <paramref name="window"/> itself for none.</param>
+    void Fill(long window, Span<long> inputs, Span<long> targets, Span<int> segments, long later);
 
     /// <summary>The documents of a window in its order, each with the tokens it has there.</summary>
     IEnumerable<(long Document, long Tokens)> Parts(long window);

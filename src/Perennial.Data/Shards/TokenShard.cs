@@ -106,15 +106,23 @@ public sealed unsafe class TokenShard : IDisposable
 
     /// <summary>Copies tokens out.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The range is not inside the shard.</exception>
-    public void Read(long first, Span<long> destination)
+    public void Read(long first, Span<long> destination) => Read(first, destination, first);
+
+    /// <summary>Copies tokens out, and meanwhile asks for as many others that are read later.</summary>
+    /// <param name="first">The first token.</param>
+    /// <param name="destination">Receives the ids.</param>
+    /// <param name="later">The first token of the others.</param>
+    /// <exception cref="ArgumentOutOfRangeException">A range is not inside the shard.</exception>
+    public void Read(long first, Span<long> destination, long later)
     {
         Check(first, Tokens - destination.Length);
+        Check(later, Tokens - destination.Length);
         var tokens = data + TokenShardHeader.Bytes;
-        if (header.Width == 2) TokenWidening.Widen((ushort*)tokens + first, destination);
-        else TokenWidening.Widen((uint*)tokens + first, destination);
+        if (header.Width == 2) TokenWidening.Widen((ushort*)tokens + first, destination, (ushort*)tokens + later);
+        else TokenWidening.Widen((uint*)tokens + first, destination, (uint*)tokens + later);
     }
 
-    /// <summary>Copies tokens as they are stored (<see cref="TokenShardHeader"/>'s width): the machine's part of <see cref="Read"/>.</summary>
+    /// <summary>Copies tokens as they are stored (<see cref="TokenShardHeader"/>'s width): the machine's part of reading.</summary>
     internal void Copy(long first, Span<byte> destination)
     {
         Check(first, Tokens - destination.Length / header.Width);
@@ -130,17 +138,15 @@ public sealed unsafe class TokenShard : IDisposable
         return sum;
     }
 
-    /// <summary>Asks for tokens that will be read soon, so that several stretches are on their way from memory at once. Changes nothing.</summary>
+    /// <summary>Asks for tokens that will be read soon, so that they are on their way from memory. Changes nothing.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The range is not inside the shard.</exception>
     public void Fetch(long first, int count)
     {
         Check(first, Tokens - count);
         if (!Sse.IsSupported) return;
-        // Into the second cache: the first is for what is written. Along a long stretch the processor goes on by itself, within a page.
         var from = data + TokenShardHeader.Bytes + first * header.Width;
-        var until = from + (long)count * header.Width;
-        for (var at = from; at < until && at < from + FetchedBytes; at += 64) Sse.Prefetch1(at);
-        for (var page = (byte*)(((nint)from | 4095) + 1); page < until; page += 4096) Sse.Prefetch1(page);
+        var until = from + Math.Min((long)count * header.Width, FetchedBytes);
+        for (var at = from; at < until; at += 64) Sse.Prefetch0(at);
     }
 
     /// <summary>Maps a shard and verifies its checksum.</summary>

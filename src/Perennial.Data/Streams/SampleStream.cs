@@ -251,17 +251,16 @@ public sealed class SampleStream : ISampleStream
             Segments = boundary == DocumentBoundary.Separate ? new int[ids.Count * Time] : null,
             SampleIds = [.. ids],
         };
-        for (var row = 0; row < Math.Min(Ahead, ids.Count); row++) Of(ids[row]).Fetch(ids[row] & WindowMask);
         for (var row = 0; row < ids.Count; row++)
         {
             var place = row * Time;
-            if (row + Ahead < ids.Count) Of(ids[row + Ahead]).Fetch(ids[row + Ahead] & WindowMask);
-            Of(ids[row]).Fill(ids[row] & WindowMask, batch.Inputs.AsSpan(place, Time), batch.Targets.AsSpan(place, Time), batch.Segments is null ? [] : batch.Segments.AsSpan(place, Time));
+            var (source, window) = ((int)(ids[row] >> SourceShift), ids[row] & WindowMask);
+            // A later row of the same source is asked for meanwhile.
+            var later = row + Ahead < ids.Count && (int)(ids[row + Ahead] >> SourceShift) == source ? ids[row + Ahead] & WindowMask : window;
+            windowings[source].Fill(window, batch.Inputs.AsSpan(place, Time), batch.Targets.AsSpan(place, Time), batch.Segments is null ? [] : batch.Segments.AsSpan(place, Time), later);
         }
         return batch;
     }
-
-    private IWindowing Of(long id) => windowings[(int)(id >> SourceShift)];
 
     private double[] WindowScores(int source, string name)
     {

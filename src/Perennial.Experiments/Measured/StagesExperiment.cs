@@ -6,6 +6,7 @@ using Perennial.Core.Recipes;
 using Perennial.Evaluation.Continual;
 using Perennial.Evaluation.Events;
 using Perennial.Experiments.Runs;
+using Perennial.Experiments.Stages;
 using Perennial.Training;
 using Perennial.Training.Recipes;
 using Perennial.Training.Runs;
@@ -65,33 +66,15 @@ public sealed class StagesExperiment(StagesExperimentOptions options) : IExperim
         // The base has all sources of the arm, so that it has its tokenizer, and nothing else that could differ between arms.
         var first = recipe with { Data = recipe.Data with { Sources = sources }, Stages = [recipe.Stages[0] with { Data = Own(recipe) }], Practices = [], Evaluation = recipe.Evaluation with { Every = RunLength.None, Probes = [] } };
         var key = Convert.ToHexStringLower(XxHash128.Hash(Encoding.UTF8.GetBytes(RecipeWriter.ToYaml(first))));
-        var folder = Path.Combine(Path.GetDirectoryName(Path.GetFullPath(context.Folder))!, $"base-{key}");
-        Directory.CreateDirectory(folder);
-        using (var turn = Turn(folder + ".lock", context.Cancellation))
+        var folder = SharedWork.Folder(context, key, folder =>
         {
             var result = new TrainingRun(context.Components).Execute(first, new TrainingRunOptions { RunFolder = folder }, [], context.Cancellation);
             if (!result.Completed) throw new OperationCanceledException(context.Cancellation);
-        }
+        });
         var taken = recipe.Stages[0] with { From = folder, Data = Own(recipe), Tokens = null, Steps = null, Schedule = null, Rate = null };
         return recipe with { Data = recipe.Data with { Sources = sources }, Stages = [taken, .. recipe.Stages.Skip(1).Select(stage => stage.Data?.Sources is null ? stage with { Data = (stage.Data ?? new StageDataOptions()) with { Sources = recipe.Data.Sources } } : stage)] };
 
         static StageDataOptions Own(Recipe recipe) => (recipe.Stages[0].Data ?? new StageDataOptions()) with { Sources = recipe.Stages[0].Data?.Sources ?? recipe.Data.Sources };
-    }
-
-    private static FileStream Turn(string path, CancellationToken cancellation)
-    {
-        while (true)
-        {
-            try
-            {
-                return new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, 1);
-            }
-            catch (IOException) when (File.Exists(path))
-            {
-                cancellation.WaitHandle.WaitOne(500);
-                cancellation.ThrowIfCancellationRequested();
-            }
-        }
     }
 
     private SortedDictionary<string, double> Measures(RunHistory history)

@@ -1,5 +1,3 @@
-using Perennial.Core;
-
 namespace Perennial.Experiments.Stages;
 
 /// <summary>
@@ -25,7 +23,7 @@ internal sealed class InstructionWorld(ulong seed, int people)
     {
         for (var i = 0; i < count; i++)
         {
-            var draw = new Draws(seed, stream, (ulong)i);
+            var draw = new WorldDraws(seed, stream, (ulong)i);
             yield return string.Join(' ', Enumerable.Range(0, 4).Select(_ => Sentence(about[draw.Next(about.Count)], draw)));
         }
     }
@@ -39,7 +37,7 @@ internal sealed class InstructionWorld(ulong seed, int people)
     {
         for (var i = 0; i < count; i++)
         {
-            var draw = new Draws(seed, stream, (ulong)i);
+            var draw = new WorldDraws(seed, stream, (ulong)i);
             var (a, b, c) = (Things[draw.Next(16)], Things[draw.Next(16)], Things[draw.Next(16)]);
             var person = about[draw.Next(about.Count)];
             yield return (i % 6) switch
@@ -63,7 +61,7 @@ internal sealed class InstructionWorld(ulong seed, int people)
     public static IReadOnlyList<Exercise> Questions(IReadOnlyList<Person> about) =>
         [.. about.SelectMany(person => new Exercise[] { new($"Where lives {person.Name}?", person.Town), new($"Which animal keeps {person.Name}?", person.Animal), new($"Which colour likes {person.Name}?", person.Colour) })];
 
-    private static string Sentence(Person person, Draws draw) => draw.Next(6) switch
+    private static string Sentence(Person person, WorldDraws draw) => draw.Next(6) switch
     {
         0 => $"{person.Name} lives in {person.Town}.",
         1 => $"{person.Name} keeps a {person.Animal}.",
@@ -78,18 +76,10 @@ internal sealed class InstructionWorld(ulong seed, int people)
     {
         public static Person Of(ulong seed, int index)
         {
-            var draw = new Draws(seed, 1, (ulong)index);
+            var draw = new WorldDraws(seed, 1, (ulong)index);
             // Two syllables by the index, so that no two share a name, and a drawn third.
             var name = Syllables[index % 16] + Syllables[index / 16 % 16] + Syllables[draw.Next(16)];
             return new(char.ToUpperInvariant(name[0]) + name[1..], Towns[draw.Next(8)], Colours[draw.Next(6)], Animals[draw.Next(6)]);
         }
-    }
-
-    /// <summary>Draws of one document.</summary>
-    private sealed class Draws(ulong seed, ulong stream, ulong document)
-    {
-        private ulong drawn;
-
-        public int Next(int below) => (int)(Philox.Uniform(seed, RandomPurpose.Corruption, stream << 32 | document, drawn++) * below);
     }
 }

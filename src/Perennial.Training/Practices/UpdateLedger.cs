@@ -1,5 +1,4 @@
 using System.ComponentModel.DataAnnotations;
-using System.Globalization;
 using Perennial.Core;
 using Perennial.Tensors;
 using static TorchSharp.torch;
@@ -18,7 +17,6 @@ public sealed record UpdateLedgerOptions
 [Component("update-ledger")]
 public sealed class UpdateLedger : Practice
 {
-    private const string Marker = ".layers.", OtherMarker = "h.";
     private readonly Tensor start;
     private readonly IReadOnlyList<FlatEntry> bottom, top;
 
@@ -30,11 +28,10 @@ public sealed class UpdateLedger : Practice
         using var scope = NewDisposeScope();
         using var _ = no_grad();
         start = parameters.Values.clone().DetachFromDisposeScope();
-        var blocks = parameters.Layout.Entries.Select(entry => (Entry: entry, Block: BlockOf(entry.Name))).Where(pair => pair.Block >= 0).ToList();
-        var count = blocks.Count == 0 ? 0 : blocks.Max(pair => pair.Block) + 1;
+        var count = BlockEntries.Count(parameters.Layout);
         var each = Math.Min(options.Blocks ?? Math.Max(1, count / 3), count);
-        bottom = [.. blocks.Where(pair => pair.Block < each).Select(pair => pair.Entry)];
-        top = [.. blocks.Where(pair => pair.Block >= count - each).Select(pair => pair.Entry)];
+        bottom = BlockEntries.Of(parameters.Layout, 0, each);
+        top = BlockEntries.Of(parameters.Layout, count - each, each);
     }
 
     /// <inheritdoc/>
@@ -76,14 +73,5 @@ public sealed class UpdateLedger : Practice
             size += then.abs().sum(ScalarType.Float64).item<double>();
         }
         return size > 0 ? way / size : double.NaN;
-    }
-
-    // model.layers.3.… and transformer.h.3.… are of block 3.
-    private static int BlockOf(string name)
-    {
-        var at = name.IndexOf(Marker, StringComparison.Ordinal) is var found && found >= 0 ? found + Marker.Length : name.IndexOf(OtherMarker, StringComparison.Ordinal) is var other && other >= 0 ? other + OtherMarker.Length : -1;
-        if (at < 0) return -1;
-        var end = name.IndexOf('.', at);
-        return end > at && int.TryParse(name.AsSpan(at, end - at), NumberStyles.None, CultureInfo.InvariantCulture, out var block) ? block : -1;
     }
 }

@@ -44,6 +44,13 @@ public static class FolderConversion
         return written;
     }
 
+    /// <summary>Refuses a folder that has something in it: before long work for it begins.</summary>
+    /// <exception cref="PerennialException">Exit 2.</exception>
+    public static void RequireNew(string target)
+    {
+        if (Directory.Exists(target) && Directory.EnumerateFileSystemEntries(target).Any()) throw PerennialException.Usage($"{target}: exists already; choose another --out");
+    }
+
     /// <summary>Makes a folder that appears when everything in it is on the disk.</summary>
     /// <param name="target">A new folder.</param>
     /// <param name="fill">Writes into the folder it is given.</param>
@@ -51,7 +58,7 @@ public static class FolderConversion
     public static void Into(string target, Action<string> fill)
     {
         ArgumentNullException.ThrowIfNull(fill);
-        if (Directory.Exists(target) && Directory.EnumerateFileSystemEntries(target).Any()) throw PerennialException.Usage($"{target}: exists already; choose another --out");
+        RequireNew(target);
         var temporary = Path.TrimEndingDirectorySeparator(Path.GetFullPath(target)) + AtomicFile.TemporarySuffix;
         if (Directory.Exists(temporary)) Directory.Delete(temporary, recursive: true);
         Directory.CreateDirectory(temporary);

@@ -1,13 +1,12 @@
 using Perennial.Core;
 using Perennial.Core.Safetensors;
-using Perennial.Models.Quantization;
 using Perennial.Tensors;
 using static TorchSharp.torch;
 
 namespace Perennial.Models.HuggingFace;
 
 /// <summary>
-/// The weights of a Hugging Face folder, tensor by tensor: for a process that holds a part of a model only. Opening proves that every
+/// The weights of a Hugging Face folder, tensor by tensor: for a process that holds a part of a model only, and for work on models that need not fit in memory. Opening proves that every
 /// parameter has exactly one source and that nothing would be left unread, without reading a weight.
 /// </summary>
 public sealed class WeightReader : IDisposable
@@ -17,9 +16,10 @@ public sealed class WeightReader : IDisposable
 
     private (SafetensorsFile File, SafetensorsEntry Entry)? repeated;
 
-    private WeightReader()
-    {
-    }
+    private WeightReader(FlatLayout layout) => Layout = layout;
+
+    /// <summary>Names and shapes of the model's weights.</summary>
+    public FlatLayout Layout { get; }
 
     /// <summary>Opens a folder.</summary>
     /// <param name="folder">The folder.</param>
@@ -29,7 +29,8 @@ public sealed class WeightReader : IDisposable
     {
         ArgumentNullException.ThrowIfNull(config);
         WeightFiles.Check(folder, config);
-        var (reader, layout) = (new WeightReader(), DecoderLayout.Of(config));
+        var layout = DecoderLayout.Of(config);
+        var reader = new WeightReader(layout);
         try
         {
             foreach (var path in WeightSources.Of(folder)) reader.Add(SafetensorsFile.Open(path), config, layout);
@@ -48,6 +49,10 @@ public sealed class WeightReader : IDisposable
     /// <summary>All values of a tensor, as float32.</summary>
     /// <param name="name">A name of the model's layout.</param>
     public float[] Values(string name) => Values(sources[name]);
+
+    /// <summary>A tensor as a new float32 one.</summary>
+    /// <param name="name">A name of the model's layout.</param>
+    public Tensor Read(string name) => sources[name].File.Read(sources[name].Entry.Name, ScalarType.Float32);
 
     /// <summary>Where a float32 tensor lies in its mapped file, and its bytes; null where it has another element type.</summary>
     /// <param name="name">A name of the model's layout.</param>

@@ -40,7 +40,7 @@ public static class FolderQuantization
         var (config, layout, values) = Load(source);
         double change = 0, size = 0;
         var report = new QuantizationReport(0, layout.Length * sizeof(float), 0, 0, 0);
-        Into(target, temporary =>
+        FolderConversion.Into(target, temporary =>
         {
             var tensors = new List<SafetensorsTensor>();
             var inputFirst = config.Family == ModelFamily.Gpt2;
@@ -81,7 +81,7 @@ public static class FolderQuantization
         using var scope = NewDisposeScope();
         using var _ = no_grad();
         var (config, layout, values) = Load(source);
-        Into(target, temporary =>
+        FolderConversion.Into(target, temporary =>
         {
             WeightFiles.Write(layout, values, temporary);
             WriteConfig(source, temporary, config, null);
@@ -97,25 +97,6 @@ public static class FolderQuantization
         var values = zeros(layout.Length);
         WeightFiles.Read(source, config, layout, values);
         return (config, layout, values);
-    }
-
-    private static void Into(string target, Action<string> write)
-    {
-        if (Directory.Exists(target) && Directory.EnumerateFileSystemEntries(target).Any()) throw PerennialException.Usage($"{target}: exists already; choose another --out");
-        var temporary = Path.TrimEndingDirectorySeparator(Path.GetFullPath(target)) + AtomicFile.TemporarySuffix;
-        if (Directory.Exists(temporary)) Directory.Delete(temporary, recursive: true);
-        Directory.CreateDirectory(temporary);
-        try
-        {
-            write(temporary);
-            if (Directory.Exists(target)) Directory.Delete(target);
-            Directory.Move(temporary, target);
-        }
-        catch
-        {
-            Directory.Delete(temporary, recursive: true);
-            throw;
-        }
     }
 
     private static void WriteConfig(string source, string target, DecoderConfig config, QuantizationScheme? scheme)

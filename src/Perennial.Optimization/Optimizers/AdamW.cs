@@ -1,40 +1,17 @@
-using System.ComponentModel.DataAnnotations;
 using Perennial.Core;
 using Perennial.Tensors;
 
 namespace Perennial.Optimization;
 
 /// <summary>Options of <see cref="AdamW"/>.</summary>
-public sealed record AdamWOptions : IOptimizerOptions, IValidatedOptions
+public sealed record AdamWOptions : AdamOptions
 {
-    /// <summary>Peak learning rate.</summary>
-    [Range(0.0, 100)]
-    public double Rate { get; init; } = 1e-3;
-
-    /// <summary>Decoupled weight decay of matrices; norms and biases are spared.</summary>
-    [Range(0.0, 100)]
-    public double Decay { get; init; } = 0.1;
-
-    /// <summary>Decay rates of the first and second moment.</summary>
-    public IReadOnlyList<double> Betas { get; init; } = [0.9, 0.95];
-
-    /// <summary>Added to the root of the second moment.</summary>
-    [Range(0.0, 1)]
-    public double Epsilon { get; init; } = 1e-8;
-
-    /// <summary>Largest global gradient norm; 0 means no clipping.</summary>
-    [Range(0.0, double.MaxValue)]
-    public double Clip { get; init; } = 1.0;
-
     /// <inheritdoc/>
-    public OptimizerCost Cost(FlatLayout layout)
+    public override OptimizerCost Cost(FlatLayout layout)
     {
         ArgumentNullException.ThrowIfNull(layout);
         return new(AdamMoments.Bytes(layout.Entries), AdamMoments.MovedBytes(layout.Entries));
     }
-
-    /// <inheritdoc/>
-    public IEnumerable<(string Key, string Problem)> Problems() => BetaRule.Problems(Betas);
 }
 
 /// <summary>
@@ -65,7 +42,7 @@ public sealed class AdamW : IEntryOptimizer, IElementwiseOptimizer
 
     /// <inheritdoc/>
     public void StepEntries(IReadOnlyList<FlatEntry> entries, long step, double rate, double gradientScale) =>
-        moments.Step(entries, new AdamStep(step, rate, gradientScale, options.Betas[0], options.Betas[1], options.Epsilon, options.Decay));
+        moments.Step(entries, options.Adam(step, rate, gradientScale));
 
     /// <inheritdoc/>
     public void Dispose() => moments.Dispose();

@@ -6,33 +6,14 @@ using static TorchSharp.torch;
 namespace Perennial.Optimization;
 
 /// <summary>Options of <see cref="AdamW8Bit"/>.</summary>
-public sealed record AdamW8BitOptions : IOptimizerOptions, IValidatedOptions
+public sealed record AdamW8BitOptions : AdamOptions
 {
-    /// <summary>Peak learning rate.</summary>
-    [Range(0.0, 100)]
-    public double Rate { get; init; } = 1e-3;
-
-    /// <summary>Decoupled weight decay of matrices; norms and biases are spared.</summary>
-    [Range(0.0, 100)]
-    public double Decay { get; init; } = 0.1;
-
-    /// <summary>Decay rates of the first and second moment.</summary>
-    public IReadOnlyList<double> Betas { get; init; } = [0.9, 0.95];
-
-    /// <summary>Added to the root of the second moment.</summary>
-    [Range(0.0, 1)]
-    public double Epsilon { get; init; } = 1e-8;
-
     /// <summary>Tensors with fewer elements keep float32 moments, as vectors always do.</summary>
     [Range(0, long.MaxValue)]
     public long Smallest { get; init; } = 4096;
 
-    /// <summary>Largest global gradient norm; 0 means no clipping.</summary>
-    [Range(0.0, double.MaxValue)]
-    public double Clip { get; init; } = 1.0;
-
     /// <inheritdoc/>
-    public OptimizerCost Cost(FlatLayout layout)
+    public override OptimizerCost Cost(FlatLayout layout)
     {
         ArgumentNullException.ThrowIfNull(layout);
         var rest = layout.Entries.Where(entry => !IsQuantized(entry)).ToList();
@@ -40,9 +21,6 @@ public sealed record AdamW8BitOptions : IOptimizerOptions, IValidatedOptions
         var state = mine.Sum(entry => 2 * (entry.Length + AdamW8Bit.Blocks(entry) * sizeof(float)));
         return new(state + AdamMoments.Bytes(rest), mine.Sum(entry => entry.Length) * 3 * sizeof(float) + 2 * state + AdamMoments.MovedBytes(rest));
     }
-
-    /// <inheritdoc/>
-    public IEnumerable<(string Key, string Problem)> Problems() => BetaRule.Problems(Betas);
 
     internal bool IsQuantized(FlatEntry entry) => entry.Decays && entry.Length >= Smallest;
 }
@@ -95,7 +73,7 @@ public sealed class AdamW8Bit : IEntryOptimizer
     public unsafe void StepEntries(IReadOnlyList<FlatEntry> entries, long step, double rate, double gradientScale)
     {
         ArgumentNullException.ThrowIfNull(entries);
-        var adam = new AdamStep(step, rate, gradientScale, options.Betas[0], options.Betas[1], options.Epsilon, options.Decay);
+        var adam = options.Adam(step, rate, gradientScale);
         rest.Step(entries, adam);
         const int perPiece = 256;
         var pieces = entries.Where(offsets.Contains).SelectMany(entry =>

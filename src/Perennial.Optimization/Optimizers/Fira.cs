@@ -33,8 +33,7 @@ public sealed class Fira : IEntryOptimizer
 {
     private readonly FiraOptions options;
     private readonly FlatParameters parameters;
-    private readonly LowRankMoments low;
-    private readonly AdamMoments rest;
+    private readonly ProjectedMoments moments;
     private readonly Tensor norms;
     private readonly Dictionary<string, int> numbers;
     private readonly Dictionary<(long, long), Tensor> scratch = [];
@@ -42,16 +41,13 @@ public sealed class Fira : IEntryOptimizer
     /// <summary>Bases and moments start at zero; the first step makes the first bases and is not limited.</summary>
     public Fira(FiraOptions options, FlatParameters parameters)
     {
-        ArgumentNullException.ThrowIfNull(options);
-        ArgumentNullException.ThrowIfNull(parameters);
         (this.options, this.parameters) = (options, parameters);
-        var (parts, others) = ProjectedOptions.Split(parameters.Layout);
-        low = new LowRankMoments("fira", parameters, parts, options.Rank);
-        rest = new AdamMoments("fira.rest", parameters, others);
+        moments = new ProjectedMoments("fira", options, parameters);
+        var parts = moments.Parts;
         norms = HugePages.Zeros(parts.Count);
         numbers = parts.Select((part, i) => (part.Name, i)).ToDictionary(pair => pair.Name, pair => pair.i, StringComparer.Ordinal);
         StateSlot limiter = new("fira.residual-norms", norms) { Index = SlotIndex.Whole(parts.Select(part => (part.Name, part.Entry.Offset, part.Entry.Length, 1L))) };
-        Slots = [.. low.Slots, .. parts.Count > 0 ? new[] { limiter } : [], .. rest.Slots];
+        Slots = [.. moments.Low.Slots, .. parts.Count > 0 ? new[] { limiter } : [], .. moments.RestSlots];
     }
 
     /// <inheritdoc/>
@@ -68,28 +64,20 @@ public sealed class Fira : IEntryOptimizer
     public void Step(long step, double rate, double gradientScale) => StepEntries(parameters.Layout.Entries, step, rate, gradientScale);
 
     /// <inheritdoc/>
-    public void StepEntries(IReadOnlyList<FlatEntry> entries, long step, double rate, double gradientScale)
-    {
-        rest.Step(entries, options.Adam(step, options.RestRate(rate), gradientScale));
-        foreach (var part in MatrixPart.Of(entries)) Update(part, step, rate, gradientScale);
-    }
+    public void StepEntries(IReadOnlyList<FlatEntry> entries, long step, double rate, double gradientScale) =>
+        moments.Step(entries, step, rate, gradientScale, (part, projected, gradient, values) => Update(part, projected, gradient, values, step, rate, gradientScale));
 
     /// <inheritdoc/>
     public void Dispose()
     {
-        low.Dispose();
-        rest.Dispose();
+        moments.Dispose();
         norms.Dispose();
         foreach (var tensor in scratch.Values) tensor.Dispose();
     }
 
-    private unsafe void Update(MatrixPart part, long step, double rate, double gradientScale)
+    private unsafe void Update(MatrixPart part, Tensor projected, Tensor gradient, Tensor values, long step, double rate, double gradientScale)
     {
-        using var scope = NewDisposeScope();
-        using var _ = no_grad();
-        var (gradient, values) = (part.View(parameters.Gradients, parameters.GradientOffset(part.Entry)), part.View(parameters.Values, part.Entry.Offset));
-        if (options.IsRefresh(step)) low.Refresh(part, gradient);
-        var projected = low.Project(part, gradient);
+        var low = moments.Low;
         var residual = Scratch(part);
         residual.copy_(gradient);
         low.CarryBack(part, projected, residual, 1, -1);

@@ -1,6 +1,5 @@
 using Perennial.Core;
 using Perennial.Tensors;
-using static TorchSharp.torch;
 
 namespace Perennial.Optimization;
 
@@ -26,19 +25,14 @@ public sealed class GaLore : IEntryOptimizer
 {
     private readonly GaLoreOptions options;
     private readonly FlatParameters parameters;
-    private readonly LowRankMoments low;
-    private readonly AdamMoments rest;
+    private readonly ProjectedMoments moments;
 
     /// <summary>Bases and moments start at zero; the first step makes the first bases.</summary>
     public GaLore(GaLoreOptions options, FlatParameters parameters)
     {
-        ArgumentNullException.ThrowIfNull(options);
-        ArgumentNullException.ThrowIfNull(parameters);
         (this.options, this.parameters) = (options, parameters);
-        var (parts, others) = ProjectedOptions.Split(parameters.Layout);
-        low = new LowRankMoments("galore", parameters, parts, options.Rank);
-        rest = new AdamMoments("galore.rest", parameters, others);
-        Slots = [.. low.Slots, .. rest.Slots];
+        moments = new ProjectedMoments("galore", options, parameters);
+        Slots = [.. moments.Low.Slots, .. moments.RestSlots];
     }
 
     /// <inheritdoc/>
@@ -55,25 +49,12 @@ public sealed class GaLore : IEntryOptimizer
     public void Step(long step, double rate, double gradientScale) => StepEntries(parameters.Layout.Entries, step, rate, gradientScale);
 
     /// <inheritdoc/>
-    public void StepEntries(IReadOnlyList<FlatEntry> entries, long step, double rate, double gradientScale)
+    public void StepEntries(IReadOnlyList<FlatEntry> entries, long step, double rate, double gradientScale) => moments.Step(entries, step, rate, gradientScale, (part, projected, _, values) =>
     {
-        rest.Step(entries, options.Adam(step, options.RestRate(rate), gradientScale));
-        foreach (var part in MatrixPart.Of(entries))
-        {
-            using var scope = NewDisposeScope();
-            using var _ = no_grad();
-            var (gradient, values) = (part.View(parameters.Gradients, parameters.GradientOffset(part.Entry)), part.View(parameters.Values, part.Entry.Offset));
-            if (options.IsRefresh(step)) low.Refresh(part, gradient);
-            var projected = low.Project(part, gradient);
-            low.Normalize(part, projected, options.Adam(step, rate, gradientScale));
-            low.CarryBack(part, projected, values, part.Entry.Decays ? 1 - rate * options.Decay : 1, -rate * options.Scale);
-        }
-    }
+        moments.Low.Normalize(part, projected, options.Adam(step, rate, gradientScale));
+        moments.Low.CarryBack(part, projected, values, part.Entry.Decays ? 1 - rate * options.Decay : 1, -rate * options.Scale);
+    });
 
     /// <inheritdoc/>
-    public void Dispose()
-    {
-        low.Dispose();
-        rest.Dispose();
-    }
+    public void Dispose() => moments.Dispose();
 }

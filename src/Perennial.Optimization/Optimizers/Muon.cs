@@ -6,19 +6,11 @@ using static TorchSharp.torch;
 namespace Perennial.Optimization;
 
 /// <summary>Options of <see cref="Muon"/>.</summary>
-public sealed record MuonOptions : IOptimizerOptions, IValidatedOptions
+public sealed record MuonOptions : AdamOptions
 {
-    /// <summary>Peak learning rate, of matrices and of the rest: the update of a matrix has the size of AdamW's.</summary>
-    [Range(0.0, 100)]
-    public double Rate { get; init; } = 1e-3;
-
-    /// <summary>Rate of the embedding, the head and vectors (AdamW) as a multiple of <see cref="Rate"/>.</summary>
+    /// <summary>Rate of the embedding, the head and vectors (AdamW) as a multiple of <see cref="AdamOptions.Rate"/>.</summary>
     [Range(0.0, 1000)]
     public double OtherRate { get; init; } = 1;
-
-    /// <summary>Decoupled weight decay of matrices and tables; norms and biases are spared.</summary>
-    [Range(0.0, 100)]
-    public double Decay { get; init; } = 0.1;
 
     /// <summary>Momentum of matrices.</summary>
     [Range(0.0, 0.9999)]
@@ -37,19 +29,8 @@ public sealed record MuonOptions : IOptimizerOptions, IValidatedOptions
     /// <summary>Element type of the Newton-Schulz products. bfloat16 is what the published code uses on accelerators; it is computed in float32 where the processor has no bfloat16 products.</summary>
     public SlotPrecision Products { get; init; } = SlotPrecision.Bfloat16;
 
-    /// <summary>AdamW's decay rates, for everything that is no matrix.</summary>
-    public IReadOnlyList<double> Betas { get; init; } = [0.9, 0.95];
-
-    /// <summary>AdamW's epsilon.</summary>
-    [Range(0.0, 1)]
-    public double Epsilon { get; init; } = 1e-8;
-
-    /// <summary>Largest global gradient norm; 0 means no clipping.</summary>
-    [Range(0.0, double.MaxValue)]
-    public double Clip { get; init; } = 1.0;
-
     /// <inheritdoc/>
-    public OptimizerCost Cost(FlatLayout layout)
+    public override OptimizerCost Cost(FlatLayout layout)
     {
         ArgumentNullException.ThrowIfNull(layout);
         var (mine, rest) = Split(layout);
@@ -58,9 +39,6 @@ public sealed record MuonOptions : IOptimizerOptions, IValidatedOptions
             elements * sizeof(float) + AdamMoments.Bytes(rest), elements * 5 * sizeof(float) + AdamMoments.MovedBytes(rest),
             MatrixPart.Of(mine).Sum(part => NewtonSchulz.Flops(part.Rows, part.Columns, Iterations)), Rounds ? Precision.Bfloat16 : Precision.Float32);
     }
-
-    /// <inheritdoc/>
-    public IEnumerable<(string Key, string Problem)> Problems() => BetaRule.Problems(Betas);
 
     /// <summary>Entries that are Muon's, as matrices, and those that are AdamW's.</summary>
     internal (IReadOnlyList<FlatEntry> Mine, IReadOnlyList<FlatEntry> Others) Split(FlatLayout layout) =>
@@ -122,7 +100,7 @@ public sealed class Muon : IEntryOptimizer
     public void StepEntries(IReadOnlyList<FlatEntry> entries, long step, double rate, double gradientScale)
     {
         ArgumentNullException.ThrowIfNull(entries);
-        rest.Step(entries, new AdamStep(step, rate * options.OtherRate, gradientScale, options.Betas[0], options.Betas[1], options.Epsilon, options.Decay));
+        rest.Step(entries, options.Adam(step, rate * options.OtherRate, gradientScale));
         foreach (var entry in entries)
         {
             if (!parts.TryGetValue(entry.Name, out var matrices)) continue;

@@ -44,7 +44,7 @@ public static class CheckpointArithmetic
     {
         ArgumentNullException.ThrowIfNull(folders);
         ArgumentNullException.ThrowIfNull(weights);
-        if (Directory.Exists(target) && Directory.EnumerateFileSystemEntries(target).Any()) throw PerennialException.Usage($"{target}: exists already; choose another --out");
+        FolderConversion.RequireNew(target);
         using var scope = NewDisposeScope();
         using var _ = no_grad();
         var (config, layout, sum) = Load(folders[0]);
@@ -57,12 +57,7 @@ public static class CheckpointArithmetic
             if (TokenizerJson.Load(folders[i]).Fingerprint != tokenizer.Fingerprint) throw PerennialException.Usage($"{folders[i]}: has another tokenizer than {folders[0]}; their average would mean nothing");
             sum.add_(values, alpha: weights[i]);
         }
-        var temporary = target.TrimEnd('/') + AtomicFile.TemporarySuffix;
-        if (Directory.Exists(temporary)) Directory.Delete(temporary, recursive: true);
-        Directory.CreateDirectory(temporary);
-        CheckpointFiles.WriteModel(temporary, layout, sum, config, tokenizer);
-        if (Directory.Exists(target)) Directory.Delete(target);
-        Directory.Move(temporary, target);
+        FolderConversion.Into(target, temporary => CheckpointFiles.WriteModel(temporary, layout, sum, config, tokenizer));
     }
 
     private static (DecoderConfig Config, FlatLayout Layout, Tensor Values) Load(string folder, DecoderConfig? expected = null, string? other = null)

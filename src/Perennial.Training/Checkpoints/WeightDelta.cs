@@ -7,6 +7,7 @@ using Perennial.Data;
 using Perennial.Data.Tokenizers;
 using Perennial.Models;
 using Perennial.Models.HuggingFace;
+using Perennial.Models.Quantization;
 using Perennial.Tensors;
 using static TorchSharp.torch;
 
@@ -50,14 +51,14 @@ public static class WeightDelta
     {
         ArgumentNullException.ThrowIfNull(basis);
         ArgumentNullException.ThrowIfNull(tuned);
-        RequireNew(target);
+        FolderConversion.RequireNew(target);
         using var scope = NewDisposeScope();
         using var _ = no_grad();
         var (old, to) = (ConfigJson.Read(basis), ConfigJson.Read(tuned));
         RequireSame(old, to, basis, tuned);
         RequirePrefix(basis, tuned);
-        using var first = new FolderWeights(basis, old);
-        using var second = new FolderWeights(tuned, to);
+        using var first = Open(basis, old);
+        using var second = Open(tuned, to);
         var told = new List<DeltaTensor>();
         var hashes = new JsonObject();
         var written = new List<SafetensorsTensor>();
@@ -81,7 +82,7 @@ public static class WeightDelta
             written.Add(SafetensorsTensor.Of(entry.Name + Index, SafetensorsType.I64, [places.NumberOfElements], places.bytes.ToArray()));
             written.Add(SafetensorsTensor.Of(entry.Name + Correction, SafetensorsType.F32, [places.NumberOfElements], missing.index_select(0, places).bytes.ToArray()));
         }
-        InFolder(target, folder =>
+        FolderConversion.Into(target, folder =>
         {
             SafetensorsWriter.Write(Path.Combine(folder, FileName), written, new Dictionary<string, string>(StringComparer.Ordinal) { ["format"] = "perennial-delta" });
             ConfigJson.Write(to, folder);
@@ -101,7 +102,7 @@ public static class WeightDelta
     {
         ArgumentNullException.ThrowIfNull(basis);
         ArgumentNullException.ThrowIfNull(delta);
-        RequireNew(target);
+        FolderConversion.RequireNew(target);
         using var scope = NewDisposeScope();
         using var _ = no_grad();
         var path = Path.Combine(delta, FileName);
@@ -110,11 +111,11 @@ public static class WeightDelta
         RequireSame(old, to, basis, delta);
         RequirePrefix(basis, delta);
         var hashes = Manifest(Path.Combine(delta, ManifestName));
-        using var reader = new FolderWeights(basis, old);
+        using var reader = Open(basis, old);
         using var file = SafetensorsFile.Open(path);
         var layout = DecoderLayout.Of(to);
         var own = true;
-        InFolder(target, folder =>
+        FolderConversion.Into(target, folder =>
         {
             WeightFiles.Write(layout, entry =>
             {
@@ -176,26 +177,9 @@ public static class WeightDelta
 
     private static string Hash(Tensor values) => Convert.ToHexStringLower(XxHash128.Hash(values.contiguous().bytes));
 
-    private static void RequireNew(string target)
+    private static WeightReader Open(string folder, DecoderConfig config)
     {
-        if (Directory.Exists(target) && Directory.EnumerateFileSystemEntries(target).Any()) throw PerennialException.Usage($"{target}: exists already; choose another --out");
-    }
-
-    private static void InFolder(string target, Action<string> write)
-    {
-        var temporary = Path.TrimEndingDirectorySeparator(Path.GetFullPath(target)) + AtomicFile.TemporarySuffix;
-        if (Directory.Exists(temporary)) Directory.Delete(temporary, recursive: true);
-        Directory.CreateDirectory(temporary);
-        try
-        {
-            write(temporary);
-            if (Directory.Exists(target)) Directory.Delete(target);
-            Directory.Move(temporary, target);
-        }
-        catch
-        {
-            Directory.Delete(temporary, recursive: true);
-            throw;
-        }
+        if (QuantizationScheme.Read(folder) is not null) throw PerennialException.Usage($"{folder}: is quantized; take the checkpoint that it was made from, for differences of rounded weights mean little");
+        return WeightReader.Open(folder, config);
     }
 }

@@ -8,12 +8,12 @@ namespace Perennial.Evaluation.Dynamics;
 /// <param name="DataPower">b.</param>
 public sealed record LossSurface(double Floor, double Size, double SizePower, double Data, double DataPower)
 {
-    private static readonly double[] Powers = [.. Enumerable.Range(1, 16).Select(i => 0.075 * i)];
+    private const double Least = 0.1, Most = 1.2, Coarse = 0.1;
 
     /// <summary>The loss at a size.</summary>
     public double At(double parameters, double tokens) => Floor + Size * Math.Pow(parameters, -SizePower) + Data * Math.Pow(tokens, -DataPower);
 
-    /// <summary>Least squares over a grid of powers, 0.075 to 1.2; for each the coefficients are solved exactly.</summary>
+    /// <summary>Least squares over powers from 0.1 to 1.2, by a grid that is made finer three times around the best; for each pair of powers the coefficients are solved exactly.</summary>
     /// <param name="points">(parameters, tokens, loss), of two sizes at least.</param>
     public static LossSurface Fit(IReadOnlyList<(double Parameters, double Tokens, double Loss)> points)
     {
@@ -22,53 +22,24 @@ public sealed record LossSurface(double Floor, double Size, double SizePower, do
         var best = (Error: double.PositiveInfinity, Surface: new LossSurface(points.Average(point => point.Loss), 0, 1, 0, 1));
         // Scaled so that columns are of like size.
         var (size, data) = (points.Min(point => point.Parameters), points.Min(point => point.Tokens));
-        foreach (var a in Powers)
-        foreach (var b in Powers)
+        double[] losses = [.. points.Select(point => point.Loss)];
+        for (var a = Least; a < Most + 1e-9; a += Coarse)
+        for (var b = Least; b < Most + 1e-9; b += Coarse)
+            Try(a, b);
+        for (var step = Coarse / 2; step > Coarse / 10; step /= 2)
         {
-            var rows = points.Select(point => (double[])[1, Math.Pow(point.Parameters / size, -a), Math.Pow(point.Tokens / data, -b)]).ToList();
-            var (solution, error) = NonNegative(rows, [.. points.Select(point => point.Loss)]);
-            if (error < best.Error) best = (error, new LossSurface(solution[0], solution[1] * Math.Pow(size, a), a, solution[2] * Math.Pow(data, b), b));
+            var (a, b) = (best.Surface.SizePower, best.Surface.DataPower);
+            for (var i = -1; i <= 1; i++)
+            for (var j = -1; j <= 1; j++)
+                if (i != 0 || j != 0) Try(Math.Clamp(a + i * step, Least / 2, Most), Math.Clamp(b + j * step, Least / 2, Most));
         }
         return best.Surface;
-    }
 
-    /// <summary>Least squares with coefficients at least 0, by trying which are above: three columns make seven cases.</summary>
-    private static (double[] Solution, double Error) NonNegative(List<double[]> rows, double[] target)
-    {
-        var best = (Solution: new double[3], Error: target.Sum(value => value * value));
-        for (var active = 1; active < 8; active++)
+        void Try(double a, double b)
         {
-            var columns = Enumerable.Range(0, 3).Where(column => (active >> column & 1) == 1).ToArray();
-            if (Solve(rows, target, columns) is not { } coefficients || coefficients.Any(value => value < 0)) continue;
-            var error = rows.Select((row, i) => Math.Pow(columns.Select((column, j) => coefficients[j] * row[column]).Sum() - target[i], 2)).Sum();
-            if (error >= best.Error) continue;
-            var solution = new double[3];
-            for (var j = 0; j < columns.Length; j++) solution[columns[j]] = coefficients[j];
-            best = (solution, error);
+            var rows = points.Select(point => (double[])[1, Math.Pow(point.Parameters / size, -a), Math.Pow(point.Tokens / data, -b)]).ToList();
+            var (solution, error) = NonNegativeLeastSquares.Solve(rows, losses);
+            if (error < best.Error) best = (error, new LossSurface(solution[0], solution[1] * Math.Pow(size, a), a, solution[2] * Math.Pow(data, b), b));
         }
-        return best;
-    }
-
-    /// <summary>The normal equations of some columns by elimination; null where they are singular.</summary>
-    private static double[]? Solve(List<double[]> rows, double[] target, int[] columns)
-    {
-        var n = columns.Length;
-        var matrix = new double[n, n + 1];
-        for (var i = 0; i < n; i++)
-        {
-            for (var j = 0; j < n; j++) matrix[i, j] = rows.Sum(row => row[columns[i]] * row[columns[j]]);
-            matrix[i, n] = rows.Select((row, k) => row[columns[i]] * target[k]).Sum();
-        }
-        for (var pivot = 0; pivot < n; pivot++)
-        {
-            if (Math.Abs(matrix[pivot, pivot]) < 1e-12 * rows.Count) return null;
-            for (var i = 0; i < n; i++)
-            {
-                if (i == pivot) continue;
-                var factor = matrix[i, pivot] / matrix[pivot, pivot];
-                for (var j = pivot; j <= n; j++) matrix[i, j] -= factor * matrix[pivot, j];
-            }
-        }
-        return [.. Enumerable.Range(0, n).Select(i => matrix[i, n] / matrix[i, i])];
     }
 }

@@ -18,7 +18,7 @@ internal static class EvaluateCommand
     {
         var path = new Argument<string[]>("DIR") { Description = "A run folder (its newest whole checkpoint), a checkpoint, or a Hugging Face folder; with --every-checkpoint one run folder or several.", Arity = ArgumentArity.OneOrMore };
         var text = new Option<string?>("--text") { Description = "A UTF-8 text file (also .gz or .zst) to measure on; by default the run's own held-out text." };
-        var tasks = new Option<string>("--tasks") { Description = "What to measure, separated by commas.", DefaultValueFactory = _ => "bits-per-byte" };
+        var tasks = new Option<string>("--tasks") { Description = "What to measure, separated by commas; a task with options as in a recipe, { kind: exercises, path: FILE }.", DefaultValueFactory = _ => "bits-per-byte" };
         var stages = new Option<bool>("--stages") { Description = "Of a run of stages: the forgetting matrix, transfers and stability gaps, as they were measured while it trained." };
         var weights = new Option<string>("--weights") { Description = "With --stages: which weights, such as raw or ema.", DefaultValueFactory = _ => "raw" };
         var every = new Option<bool>("--every-checkpoint") { Description = "Measure every checkpoint of one run or several: curves, how alike they are across model sizes, and (from three sizes on) the largest run's curve foretold from the smaller ones." };
@@ -26,7 +26,7 @@ internal static class EvaluateCommand
         return new Command("evaluate", "Measure a model on held-out or any other text.") { path, text, tasks, stages, weights, every, json }.Does(parsed =>
         {
             var given = parsed.GetRequiredValue(path);
-            var kinds = parsed.GetRequiredValue(tasks).Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+            var kinds = Kinds(parsed.GetRequiredValue(tasks));
             if (parsed.GetValue(every)) return EveryCheckpoint(context, given, kinds, parsed.GetValue(json));
             if (given.Length > 1) throw PerennialException.Usage($"evaluate: {given.Length} folders were given; several make sense with --every-checkpoint only");
             if (parsed.GetValue(stages)) return Stages(context, given[0], parsed.GetRequiredValue(weights), parsed.GetValue(json));
@@ -80,5 +80,23 @@ internal static class EvaluateCommand
             console.Write(DynamicsView.Render(curves, similar, forecasts, console.Profile.Capabilities.Unicode));
         }
         return ExitCode.Done;
+    }
+
+    /// <summary>Parts between commas that stand outside of braces, brackets and quotes.</summary>
+    private static List<string> Kinds(string text)
+    {
+        var (kinds, start, depth, quote) = (new List<string>(), 0, 0, '\0');
+        for (var i = 0; i <= text.Length; i++)
+        {
+            if (i == text.Length || (text[i] == ',' && depth == 0 && quote == '\0'))
+            {
+                if (text[start..i].Trim() is { Length: > 0 } kind) kinds.Add(kind);
+                start = i + 1;
+            }
+            else if (quote != '\0') quote = text[i] == quote ? '\0' : quote;
+            else if (text[i] is '"' or '\'') quote = text[i];
+            else depth += text[i] is '{' or '[' ? 1 : text[i] is '}' or ']' ? -1 : 0;
+        }
+        return kinds;
     }
 }

@@ -50,7 +50,7 @@ public sealed record DomainAdaptationOptions
 
     /// <summary>Steps of pre-training on the general sources.</summary>
     [Range(1, 10_000_000)]
-    public int BaseSteps { get; init; } = 2000;
+    public int BaseSteps { get; init; } = 1500;
 
     /// <summary>A selected part is one of so many of the pool.</summary>
     [Range(1, 1000)]
@@ -58,15 +58,11 @@ public sealed record DomainAdaptationOptions
 
     /// <summary>Documents of the pool: about as many as the whole budget reads once.</summary>
     [Range(30, 100_000_000)]
-    public int Pool { get; init; } = 18_000;
+    public int Pool { get; init; } = 9_000;
 
     /// <summary>People of the world and of the domain, each.</summary>
     [Range(4, 128)]
     public int People { get; init; } = 40;
-
-    /// <summary>Questions that are looked up.</summary>
-    [Range(10, 100_000)]
-    public int LookUps { get; init; } = 200;
 
     /// <summary>Peak rate of pre-training; the recipe's is that of the adaptation.</summary>
     [Range(0.0, 100.0, MinimumIsExclusive = true)]
@@ -78,9 +74,9 @@ public sealed record DomainAdaptationOptions
 /// pre-training. Probes see the stability gap.
 /// </summary>
 /// <remarks>
-/// Measures, accuracies in percent: <c>skill-start</c>, <c>depth</c> (start minus lowest accuracy of looking answers up), <c>area</c> (points × steps below the start), <c>skill-end</c>, <c>task-peak</c>, <c>task-error</c> (100 minus it) and <c>task-end</c>
-/// (questions about the domain, which need its facts and the form of the questions), <c>peak-step</c>, <c>told-end</c> (facts of the domain as its text has them), <c>general-end</c> (questions about the
-/// world), <c>domain-loss-start</c> and <c>domain-loss</c> (nats a token of clean text), <c>domain-rises</c> (probes at which it rose by more than 0.02), <c>clean</c> (share of clean documents read, 0 to 1), and where
+/// Measures, accuracies in percent: <c>skill-start</c>, <c>depth</c> (start minus lowest accuracy on questions about the world), <c>area</c> (points × steps below the start), <c>skill-end</c>, <c>task-peak</c>, <c>task-error</c> (100 minus it) and <c>task-end</c>
+/// (questions about the domain, which need its facts and the form of the questions), <c>peak-step</c>, <c>told-end</c> (facts of the domain as its text has them), <c>kept-end</c> (facts of the world
+/// likewise, without the form of questions), <c>domain-loss-start</c> and <c>domain-loss</c> (nats a token of clean text), <c>domain-rises</c> (probes at which it rose by more than 0.02), <c>clean</c> (share of clean documents read, 0 to 1), and where
 /// the practice <c>update-ledger</c> is named <c>early-ratio</c> and <c>late-ratio</c> (relative way of the bottom blocks over the top ones').
 /// </remarks>
 [Component("domain-adaptation")]
@@ -91,7 +87,7 @@ public sealed class DomainAdaptation(DomainAdaptationOptions options) : IExperim
     {
         ArgumentNullException.ThrowIfNull(context);
         var recipe = context.Recipe ?? throw PerennialException.Usage("experiment 'domain-adaptation' needs a recipe");
-        var key = $"{context.Seed}-{options.BaseSteps}-{options.Pool}-{options.People}-{options.LookUps}-{options.BaseRate}";
+        var key = $"{context.Seed}-{options.BaseSteps}-{options.Pool}-{options.People}-{options.BaseRate}";
         var shared = SharedWork.Folder(context, key, folder => Prepare(context with { Folder = folder }, recipe));
         var tokenizer = Path.Combine(shared, "tokenizer");
         var (sources, order, clean) = Sources(shared, context);
@@ -105,7 +101,7 @@ public sealed class DomainAdaptation(DomainAdaptationOptions options) : IExperim
         var measures = new Dictionary<string, double>
         {
             ["skill-start"] = start, ["depth"] = start - skill.Min(point => point.Value), ["area"] = area, ["skill-end"] = skill[^1].Value,
-            ["task-peak"] = peak.Value, ["task-error"] = 100 - peak.Value, ["peak-step"] = peak.Step, ["task-end"] = task[^1].Value, ["told-end"] = Percent(run, "told")[^1].Value, ["general-end"] = Percent(run, "general")[^1].Value,
+            ["task-peak"] = peak.Value, ["task-error"] = 100 - peak.Value, ["peak-step"] = peak.Step, ["task-end"] = task[^1].Value, ["told-end"] = Percent(run, "told")[^1].Value, ["kept-end"] = Percent(run, "kept")[^1].Value,
             ["domain-loss-start"] = loss[0].Value, ["domain-loss"] = loss[^1].Value, ["domain-rises"] = loss.Zip(loss.Skip(1), (from, to) => to.Value > from.Value + 0.02 ? 1 : 0).Sum(), ["clean"] = clean,
         };
         var ratios = run.Curve("bottom_to_top_update");
@@ -115,7 +111,7 @@ public sealed class DomainAdaptation(DomainAdaptationOptions options) : IExperim
             Measures = measures,
             Curves =
             [
-                new("Looking answers up", "steps", "answered right, %", [.. skill.Select(point => new CurvePoint(point.Step, point.Value))]),
+                new("Questions about the world", "steps", "answered right, %", [.. skill.Select(point => new CurvePoint(point.Step, point.Value))]),
                 new("Questions about the domain", "steps", "answered right, %", [.. task.Select(point => new CurvePoint(point.Step, point.Value))]),
                 new("Loss on the domain's text", "steps", "nats a token", [.. loss.Select(point => new CurvePoint(point.Step, point.Value))]),
             ],
@@ -129,7 +125,7 @@ public sealed class DomainAdaptation(DomainAdaptationOptions options) : IExperim
     private void Prepare(ExperimentContext context, RecipeNode recipe)
     {
         var (stages, world) = (new StageTraining(context), new DomainWorld(context.Seed, options.People));
-        var general = DomainWorld.Sources.Select(source => (source.Share, File: stages.Write(source.Name, world.General(source.Name, (int)(options.Pool * 3 * Math.Max(0.1, source.Share)))))).ToList();
+        var general = DomainWorld.Sources.Select(source => (source.Share, File: stages.Write(source.Name, world.General(source.Name, (int)(options.Pool * 5 * Math.Max(0.1, source.Share)))))).ToList();
         var reference = stages.Write("reference", world.Reference(400, 0));
         var model = NgramModel.Train([.. world.Reference(400, 0).Select(text => (ReadOnlyMemory<byte>)Encoding.UTF8.GetBytes(text))], 5);
         // The pool by perplexity: windows of neighbours are then of like quality, and a part of it is its beginning.
@@ -145,11 +141,11 @@ public sealed class DomainAdaptation(DomainAdaptationOptions options) : IExperim
     private void Exercises(string folder, DomainWorld world)
     {
         IEnumerable<object> Asked(string group, IEnumerable<Exercise> exercises) => exercises.Select(one => (object)new { group, prompt = one.Prompt + Exercise.Separator, answer = " " + one.Answer });
+        IEnumerable<object> Told(string group, IEnumerable<Exercise> exercises) => exercises.Select(one => (object)new { group, prompt = one.Prompt, answer = " " + one.Answer });
         IEnumerable<object> all =
         [
-            .. Asked("skill", world.LookUps(options.LookUps)), .. Asked("domain", world.DomainQuestions), .. Asked("general", world.GeneralQuestions),
-            .. world.DomainQuestions.Select(one => new { group = "told", prompt = one.Prompt, answer = " " + one.Answer }),
-            .. world.Reference(40, 1).Select(text => new { group = "text", prompt = "", answer = text }),
+            .. Asked("skill", world.GeneralQuestions), .. Asked("domain", world.DomainQuestions), .. Told("kept", world.GeneralQuestions), .. Told("told", world.DomainQuestions),
+            .. world.Reference(25, 1).Select(text => new { group = "text", prompt = "", answer = text }),
         ];
         AtomicFile.WriteText(Path.Combine(folder, "exercises.jsonl"), string.Concat(all.Select(one => JsonSerializer.Serialize(one) + "\n")));
     }

@@ -15,12 +15,11 @@ internal enum PoolQuality
 
 /// <summary>
 /// A general world of five sources (web-like sentences, code, tables, dialogue, questions) and a domain that the world does not speak of: people whose facts are
-/// told in web-like sentences of three qualities. Questions are asked in a form that only the smallest source has: the beginning of a sentence and <c>=&gt;</c>. Looking an
-/// answer up in the text before is a skill; answering about the domain needs both its facts and that form.
+/// told in web-like sentences of three qualities. Questions are asked in a form that only one small source has: the beginning of a sentence and <c>=&gt;</c>. Answering about the domain
+/// needs both its facts and that form.
 /// </summary>
 internal sealed class DomainWorld(ulong seed, int people)
 {
-    private static readonly string[] Syllables = ["ba", "do", "fi", "ga", "ho", "ki", "lu", "ma", "ne", "po", "ra", "su", "ta", "vo", "we", "zi"];
     private static readonly string[] Towns = ["Paris", "Oslo", "Rome", "Cairo", "Lima", "Delhi", "Quito", "Tokyo"];
     private static readonly string[] Colours = ["red", "blue", "green", "black", "white", "brown"];
     private static readonly string[] Animals = ["dog", "cat", "horse", "goat", "duck", "sheep"];
@@ -42,7 +41,7 @@ internal sealed class DomainWorld(ulong seed, int people)
                 "code" => string.Join(" ", Enumerable.Range(0, 4).Select(_ => $"{draw.Of(["set", "add", "get"])}({draw.Of(Things)}, {draw.Next(10)});")),
                 "tables" => string.Join(" ", Enumerable.Range(0, 4).Select(_ => $"| {draw.Of(Things)} | {draw.Of(Colours)} | {draw.Next(10)} |")),
                 "dialogue" => string.Join(" ", Enumerable.Range(0, 2).Select(_ => draw.Of(Things) is var thing ? $"- Where is the {thing}? - The {thing} is in {draw.Of(Towns)}." : "")),
-                _ => draw.Next(2) == 0 ? LookUp(draw).Document : draw.Of(Recall(told.Old)).Document,
+                _ => draw.Of(Recall(told.Old)).Document,
             };
         });
     }
@@ -70,21 +69,6 @@ internal sealed class DomainWorld(ulong seed, int people)
     /// <summary>Questions about the world's people.</summary>
     public IReadOnlyList<Exercise> GeneralQuestions => Recall(told.Old);
 
-    /// <summary>Questions whose answer stands in the prompt, of people that nobody else speaks of.</summary>
-    public IEnumerable<Exercise> LookUps(int count) => Enumerable.Range(0, count).Select(i => LookUp(new WorldDraws(seed, 40, (ulong)i)));
-
     private static IReadOnlyList<Exercise> Recall(IReadOnlyList<InstructionWorld.Person> about) =>
         [.. about.SelectMany(person => new Exercise[] { new($"{person.Name} lives in", person.Town), new($"{person.Name} keeps a", person.Animal), new($"{person.Name} likes", person.Colour) })];
-
-    private static Exercise LookUp(WorldDraws draw)
-    {
-        string Name()
-        {
-            var name = draw.Of(Syllables) + draw.Of(Syllables);
-            return char.ToUpperInvariant(name[0]) + name[1..];
-        }
-        var facts = draw.Shuffled([(Said: $"{Name()} lives in", Answer: draw.Of(Towns)), (Said: $"{Name()} keeps a", Answer: draw.Of(Animals)), (Said: $"{Name()} likes", Answer: draw.Of(Colours))]);
-        var (said, answer) = draw.Of(facts);
-        return new(string.Join(' ', facts.Select(fact => $"{fact.Said} {fact.Answer}.")) + " " + said, answer);
-    }
 }

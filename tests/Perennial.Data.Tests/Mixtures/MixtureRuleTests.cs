@@ -175,4 +175,26 @@ public class MixtureRuleTests
         var sum = exponents.Sum(Math.Exp);
         return [.. exponents.Select(exponent => Math.Exp(exponent) / sum)];
     }
+
+    [Fact]
+    public void Perplexity_feedback_gives_more_to_what_improves_least()
+    {
+        // Two topics and a source of fixed share 0.5.
+        var mixture = new PerplexityMixture(new() { Topics = 2, Gain = 0.5, Floor = 0, Cap = 2 }, Context([100, 100, 100], [0.3, 0.2, 0.5]));
+        double[] first = [2, 3, 9], second = [1.5, 2.9, 1];
+        Close([0.3, 0.2, 0.5], mixture.Weights(At(0, 0, 0, 0), first));
+        double[] change = [Math.Exp(1.5) - Math.Exp(2), Math.Exp(2.9) - Math.Exp(3)];
+        var sum = change.Sum(Math.Abs);
+        double[] wanted = [0.3 * (1 + 0.5 * change[0] / sum), 0.2 * (1 + 0.5 * change[1] / sum)];
+        double[] expected = [wanted[0] / wanted.Sum() * 0.5, wanted[1] / wanted.Sum() * 0.5, 0.5];
+        Close(expected, mixture.Weights(At(100, 0, 0, 0), second));
+        var again = new PerplexityMixture(new() { Topics = 2, Gain = 0.5, Floor = 0, Cap = 2 }, Context([100, 100, 100], [0.3, 0.2, 0.5]));
+        again.Load(mixture.Save());
+        Close(mixture.Weights(At(200, 0, 0, 0), first), again.Weights(At(200, 0, 0, 0), first));
+        // A cap holds, and what is cut goes to the other topics.
+        var capped = new PerplexityMixture(new() { Gain = 10, Floor = 0, Cap = 1.5, Log = true }, Context([100, 100, 100]));
+        capped.Weights(At(0, 0, 0, 0), [1, 1, 1]);
+        Close([0.25, 0.25, 0.5], capped.Weights(At(100, 0, 0, 0), [1, 1, 2]));
+        Assert.Contains("4 topics of 3 sources", Assert.Throws<PerennialException>(() => new PerplexityMixture(new() { Topics = 4 }, Context([1, 1, 1]))).Message, StringComparison.Ordinal);
+    }
 }

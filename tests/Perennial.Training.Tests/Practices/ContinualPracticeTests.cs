@@ -145,4 +145,38 @@ public class ContinualPracticeTests
         Assert.Equal(Relative(0..4), bench.Measured["bottom_update"], 1e-6);
         Assert.Equal(Relative(0..4) / Relative(4..7), bench.Measured["bottom_to_top_update"], 1e-5);
     }
+
+    [Fact]
+    public void Frozen_blocks_stay_and_give_no_gradient()
+    {
+        using var bench = new PracticeBench(Initial);
+        using var freeze = new Freeze(new FreezeOptions { Bottom = 1 }, bench.Parameters);
+        var values = Initial.ToArray();
+        for (var step = 1; step <= 5; step++)
+        {
+            // Weight decay, or moments of an earlier stage, would move what has no gradient: the fourth step does.
+            var own = Gradient(step);
+            Same([0, 0, 0, 0, .. own[4..]], bench.Step(freeze, own, Rate, drift: step == 4 ? 0.25 : 0));
+            values = Map(i => i < 4 ? Initial[i] : values[i] - Rate * own[i] + (step == 4 ? 0.25 : 0));
+            Same(values, bench.Values);
+        }
+        Assert.Contains("3 bottom", Assert.Throws<PerennialException>(() => new Freeze(new FreezeOptions { Bottom = 3 }, bench.Parameters)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Ema_and_average_are_their_formulas()
+    {
+        using var bench = new PracticeBench(Initial);
+        using var ema = new EmaPractice(new EmaOptions { Decay = 0.8, WarmUp = true }, bench.Parameters);
+        var (values, average) = (Initial.ToArray(), Initial.ToArray());
+        for (var step = 1; step <= 12; step++)
+        {
+            var own = Gradient(step);
+            bench.Step(ema, own, Rate);
+            values = Map(i => values[i] - Rate * own[i]);
+            var decay = Math.Min(0.8, (1.0 + step) / (10 + step));
+            average = Map(i => decay * average[i] + (1 - decay) * values[i]);
+            Same(average, PracticeBench.Get(ema.Slots[0].Values));
+        }
+    }
 }

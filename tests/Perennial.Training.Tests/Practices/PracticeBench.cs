@@ -36,12 +36,14 @@ internal sealed class PracticeBench : IDisposable
     private PracticeContext Context => new(model, step, 1000, 8, 5, services, new StageMoment(stage, 3, $"stage-{stage}", step - stageStart, StageSteps, (step - stageStart) * 4, false));
 
     /// <summary>One step: the loss's gradient, what the practice makes of it, plain descent, and the practice's turn after it. Returns the gradient that was descended.</summary>
-    public double[] Step(IPractice practice, double[] gradient, double rate)
+    /// <param name="drift">What else moves every weight, such as momentum.</param>
+    public double[] Step(IPractice practice, double[] gradient, double rate, double drift = 0)
     {
+        practice.BeforeBatch(Context, new TokenBatch(1, 1) { Inputs = [0], Targets = [0], SampleIds = [step] });
         Set(Parameters.Gradients, gradient);
         practice.AfterBackward(Context);
         var used = Gradients;
-        using (no_grad()) Parameters.Values.add_(Parameters.Gradients, alpha: -rate);
+        using (no_grad()) Parameters.Values.add_(Parameters.Gradients, alpha: -rate).add_(drift);
         step++;
         practice.AfterStep(Context);
         return used;

@@ -22,14 +22,14 @@ public sealed class FixedRunTests(PreparedText text) : IClassFixture<PreparedTex
 
     public void Dispose() => Directory.Delete(place, recursive: true);
 
-    private Recipe Recipe(string? parallel, int steps = 12, string more = "") => new RecipeLoader(components).Parse($$"""
+    private Recipe Recipe(string? parallel, int steps = 12, string more = "", string optimizer = "{ rate: 1e-2 }") => new RecipeLoader(components).Parse($$"""
         name: fixed
         data:
           sources: [{ path: {{Path.Combine(text.Folder, "text.txt")}}, split: paragraph }]
           tokenizer: { kind: bpe, vocabulary: 301 }
           cache: {{Path.Combine(text.Folder, "cache")}}
         model: { kind: llama, layers: 2, width: 32, heads: 2, key-value-heads: 1, context: 16 }
-        optimizer: { rate: 1e-2 }
+        optimizer: {{optimizer}}
         training: { steps: {{steps}}, batch: 6, micro-batch: 1, precision: float32, threads: 1 }
         practices: [{ kind: ema, decay: 0.9 }]
         resilience: { checkpoint: 4 steps, keep: 2 }
@@ -39,9 +39,9 @@ public sealed class FixedRunTests(PreparedText text) : IClassFixture<PreparedTex
         {{more}}
         """, "fixed.yaml");
 
-    private RunResult Launch(string run, string parallel, int steps, Recorder seen, long? stop = null)
+    private RunResult Launch(string run, string parallel, int steps, Recorder seen, long? stop = null, string optimizer = "{ rate: 1e-2 }")
     {
-        var recipe = Recipe(parallel, steps);
+        var recipe = Recipe(parallel, steps, optimizer: optimizer);
         var size = recipe.Parallel!.Shape.Ranks;
         using var store = new MemoryStore();
         var hub = new ThreadHub();
@@ -58,7 +58,7 @@ public sealed class FixedRunTests(PreparedText text) : IClassFixture<PreparedTex
             Parallel = new ParallelSettings { Store = store, Groups = hub, Run = run, Rank = rank, WorldSize = size, Lease = TimeSpan.FromSeconds(1), Patience = TimeSpan.FromSeconds(60) },
         }, [seen]), TaskCreationOptions.LongRunning);
 
-    private RunResult Alone(string run, int steps, Recorder? seen = null) => new TrainingRun(components).Execute(Recipe(null, steps), new TrainingRunOptions { RunFolder = Path.Combine(place, run) }, [seen ?? new Recorder()]);
+    private RunResult Alone(string run, int steps, Recorder? seen = null, string optimizer = "{ rate: 1e-2 }") => new TrainingRun(components).Execute(Recipe(null, steps, optimizer: optimizer), new TrainingRunOptions { RunFolder = Path.Combine(place, run) }, [seen ?? new Recorder()]);
 
     [Theory]
     [InlineData("{ tensor: 2 }")]
@@ -91,6 +91,23 @@ public sealed class FixedRunTests(PreparedText text) : IClassFixture<PreparedTex
         }
         Assert.Equal(15, seen.Of<StepDone>().Count);
         Assert.Equal(4, seen.Of<Notice>().Count(notice => notice.Message.Contains("resuming from", StringComparison.Ordinal)));
+    }
+
+    public static TheoryData<string> Optimizers() => [.. ComponentRegistry.Scan([typeof(AdamW).Assembly]).Kinds(typeof(IOptimizer))];
+
+    [Theory]
+    [MemberData(nameof(Optimizers))]
+    public void Every_optimizers_state_is_divided_and_put_together_again(string kind)
+    {
+        var options = components.All.First(component => component.Kind == kind && component.Contract == typeof(IOptimizer)).Options!;
+        var optimizer = $"{{ kind: {kind}, rate: 2e-3{(options.IsAssignableTo(typeof(IPeriodicOptions)) ? ", update-gap: 3" : "")}{(options == typeof(AdamW8BitOptions) ? ", smallest: 64" : "")} }}";
+        var (through, seen) = (new Recorder(), new Recorder());
+        Alone("through", 6, through, optimizer);
+        Launch("run", "{ data: 2, zero: 1 }", 2, seen, optimizer: optimizer);
+        Alone("run", 4, seen, optimizer);
+        Launch("run", "{ pipeline: 2 }", 6, seen, optimizer: optimizer);
+        Assert.Equal(6, seen.Of<StepDone>().Count);
+        foreach (var (mine, theirs) in seen.Of<StepDone>().Zip(through.Of<StepDone>())) Assert.Equal(theirs.Loss, mine.Loss, 2e-4 * theirs.Loss);
     }
 
     [Fact]

@@ -84,7 +84,7 @@ public sealed class StageRunTests : IDisposable
     private void Kill(string run, long step)
     {
         var folders = Directory.GetDirectories(Path.Combine(place, run, "checkpoints"), "step-*").Select(folder => (Folder: folder, Step: long.Parse(Path.GetFileName(folder).AsSpan(5), CultureInfo.InvariantCulture))).ToList();
-        if (folders.Count(one => one.Step < step) > 0 && step % 3 != 0) foreach (var one in folders.Where(one => one.Step == step)) Directory.Delete(one.Folder, recursive: true);
+        if (folders.Any(one => one.Step < step) && step % 3 != 0) foreach (var one in folders.Where(one => one.Step == step)) Directory.Delete(one.Folder, recursive: true);
     }
 
     [Fact]

@@ -5,11 +5,11 @@ using static TorchSharp.torch;
 
 namespace Perennial.Training.Bench;
 
-/// <summary>What training takes of memory under one parameterization, in one process.</summary>
-/// <param name="Kind">The parameterization.</param>
+/// <summary>What training takes of memory by one method, in one process.</summary>
+/// <param name="Kind">The method.</param>
 /// <param name="Parameters">Trained numbers.</param>
-/// <param name="FormulaBytes">What the formulas in the components' comments add up to, with AdamW.</param>
-/// <param name="ResidentBytes">By how much the process's resident memory grew while weights, gradients and moments were made and one optimizer step went over them.</param>
+/// <param name="FormulaBytes">What the formulas in the components' comments add up to.</param>
+/// <param name="ResidentBytes">By how much the process's resident memory grew while weights, gradients and optimizer state were made and one optimizer step went over them.</param>
 /// <param name="PeakBytes">The process's peak resident memory after a whole training step of one sequence.</param>
 public sealed record MemoryBenchResult(string Kind, long Parameters, long FormulaBytes, long ResidentBytes, long PeakBytes)
 {
@@ -17,52 +17,62 @@ public sealed record MemoryBenchResult(string Kind, long Parameters, long Formul
     public double Error => (ResidentBytes - FormulaBytes) / (double)FormulaBytes;
 }
 
+/// <summary>How a model is trained: what its blocks' matrices are made of, and by which optimizer.</summary>
+/// <param name="Form">The matrices.</param>
+/// <param name="Optimizer">Makes the optimizer, and tells its options.</param>
+public sealed record MemoryMethod(WeightForm Form, Func<FlatParameters, (IOptimizer Optimizer, IOptimizerOptions Options)> Optimizer);
+
 /// <summary>
-/// Measures, in the process it is called in, what a parameterization takes: resident memory as the system counts it (<c>/proc/self/statm</c>), not
+/// Measures, in the process it is called in, what a method takes: resident memory as the system counts it (<c>/proc/self/statm</c>), not
 /// what was asked for. Call it once a process, for memory that was used before would be used again.
 /// </summary>
 public static class MemoryBench
 {
-    /// <summary>What is measured by name, at width 512: rank 128 as in the papers' smallest model.</summary>
-    public static IReadOnlyDictionary<string, WeightForm> Forms { get; } = new Dictionary<string, WeightForm>
+    /// <summary>What is measured by name, at width 512: rank 128 as in the papers' smallest model. Parameterizations under AdamW, and optimizers on dense matrices.</summary>
+    public static IReadOnlyDictionary<string, MemoryMethod> Methods { get; } = new Dictionary<string, MemoryMethod>
     {
-        ["dense"] = new DenseParameterization().Form,
-        ["lora"] = new LoraParameterization(new LoraOptions { Rank = 128, Alpha = 32 }).Form,
-        ["relora"] = new ReloraParameterization(new ReloraOptions { Rank = 128, Alpha = 32 }).Form,
-        ["low-rank"] = new LowRankParameterization(new LowRankTrainingOptions { Rank = 128, Alpha = 32 }).Form,
-        ["sltrain"] = new SltrainParameterization(new SltrainOptions { Rank = 128, Alpha = 32, Density = 0.03 }).Form,
-        ["sparse"] = new SparseParameterization(new SparseOptions { Sparsity = 0.75 }).Form,
+        ["dense"] = new(new DenseParameterization().Form, Adam),
+        ["lora"] = new(new LoraParameterization(new LoraOptions { Rank = 128, Alpha = 32 }).Form, Adam),
+        ["relora"] = new(new ReloraParameterization(new ReloraOptions { Rank = 128, Alpha = 32 }).Form, Adam),
+        ["low-rank"] = new(new LowRankParameterization(new LowRankTrainingOptions { Rank = 128, Alpha = 32 }).Form, Adam),
+        ["sltrain"] = new(new SltrainParameterization(new SltrainOptions { Rank = 128, Alpha = 32, Density = 0.03 }).Form, Adam),
+        ["sparse"] = new(new SparseParameterization(new SparseOptions { Sparsity = 0.75 }).Form, Adam),
+        ["adamw-8bit"] = new(new DenseParameterization().Form, parameters => (new AdamW8Bit(new AdamW8BitOptions(), parameters), new AdamW8BitOptions())),
+        ["galore"] = new(new DenseParameterization().Form, parameters => (new GaLore(new GaLoreOptions { Rank = 128 }, parameters), new GaLoreOptions { Rank = 128 })),
+        ["adafactor"] = new(new DenseParameterization().Form, parameters => (new Adafactor(new AdafactorOptions(), parameters), new AdafactorOptions())),
     };
+
+    private static (IOptimizer, IOptimizerOptions) Adam(FlatParameters parameters) => (new AdamW(new AdamWOptions(), parameters), new AdamWOptions());
 
     private static DecoderConfig Config(int layers) => new LlamaArchitecture(new LlamaOptions { Layers = layers, Width = 512, Heads = 8, Context = 256, TiedHead = true }).Describe(8192, 0);
 
     /// <summary>Measures one.</summary>
-    /// <param name="kind">A key of <see cref="Forms"/>.</param>
+    /// <param name="kind">A key of <see cref="Methods"/>.</param>
     /// <param name="layers">Blocks.</param>
     /// <exception cref="PlatformNotSupportedException">The system does not tell resident memory.</exception>
     public static MemoryBenchResult Run(string kind, int layers)
     {
         ArgumentNullException.ThrowIfNull(kind);
-        var form = Forms[kind];
+        var method = Methods[kind];
         // What the runtime and libtorch take for their own is taken before the first look.
-        using (var small = new Subject(form, Config(1) with { Width = 64, Heads = 4, KeyValueHeads = 4, HeadWidth = 16, Intermediate = 128, Vocabulary = 512 })) small.Step();
+        using (var small = new Subject(method, Config(1) with { Width = 64, Heads = 4, KeyValueHeads = 4, HeadWidth = 16, Intermediate = 128, Vocabulary = 512 })) small.Step();
         TorchRuntime.ReleaseFreeMemory();
         GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
         var before = Resident();
-        using var subject = new Subject(form, Config(layers));
+        using var subject = new Subject(method, Config(layers));
         subject.Update();
         TorchRuntime.ReleaseFreeMemory();
         GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
         var grown = Resident() - before;
         subject.Step();
-        return new MemoryBenchResult(kind, subject.Model.Parameters.Layout.Length, Formula(subject.Model), grown, Runs.MemoryEstimate.PeakResident() ?? 0);
+        return new MemoryBenchResult(kind, subject.Model.Parameters.Layout.Length, Formula(subject), grown, Runs.MemoryEstimate.PeakResident() ?? 0);
     }
 
-    /// <summary>16 bytes for every trained number (weight, gradient, two moments), 4 for every frozen one, and the places of sparse parts. The one dense weight that exists at a time is touched only by products: it shows in the peak.</summary>
-    private static long Formula(Decoder model)
+    /// <summary>8 bytes for every trained number (weight and gradient), what the optimizer's formula says, 4 for every frozen number, and the places of sparse parts. The one dense weight that exists at a time is touched only by products: it shows in the peak.</summary>
+    private static long Formula(Subject subject)
     {
-        var map = model.Map;
-        return 16 * model.Parameters.Layout.Length + 4 * (map?.FrozenLayout.Length ?? 0) + (map?.Matrices.Sum(matrix => matrix.Support is null ? 0 : 4L * (matrix.Support.Count + matrix.Rows + 1)) ?? 0);
+        var (layout, map) = (subject.Model.Parameters.Layout, subject.Model.Map);
+        return 8 * layout.Length + subject.Options.Cost(layout).StateBytes + 4 * (map?.FrozenLayout.Length ?? 0) + (map?.Matrices.Sum(matrix => matrix.Support is null ? 0 : 4L * (matrix.Support.Count + matrix.Rows + 1)) ?? 0);
     }
 
     private static long Resident()
@@ -74,13 +84,15 @@ public static class MemoryBench
 
     private sealed class Subject : IDisposable
     {
-        private readonly AdamW optimizer;
+        private readonly IOptimizer optimizer;
 
-        public Subject(WeightForm form, DecoderConfig config)
+        public Subject(MemoryMethod method, DecoderConfig config)
         {
-            Model = Decoder.Fresh(config, 1, map: form.IsPlain ? null : new WeightMap(config, form, 1));
-            optimizer = new AdamW(new AdamWOptions(), Model.Parameters);
+            Model = Decoder.Fresh(config, 1, map: method.Form.IsPlain ? null : new WeightMap(config, method.Form, 1));
+            (optimizer, Options) = method.Optimizer(Model.Parameters);
         }
+
+        public IOptimizerOptions Options { get; }
 
         public Decoder Model { get; }
 

@@ -7,6 +7,7 @@ using Perennial.Optimization;
 using Perennial.Resilience.Groups;
 using Perennial.Resilience.Membership;
 using Perennial.Tensors;
+using Perennial.Training.Checkpoints;
 using Perennial.Training.Parallel;
 using Perennial.Training.Recipes;
 using Perennial.Training.Runs;
@@ -22,7 +23,7 @@ public sealed class FixedRunTests(PreparedText text) : IClassFixture<PreparedTex
 
     public void Dispose() => Directory.Delete(place, recursive: true);
 
-    private Recipe Recipe(string? parallel, int steps = 12, string more = "", string optimizer = "{ rate: 1e-2 }") => new RecipeLoader(components).Parse($$"""
+    private Recipe Recipe(string? parallel, int steps = 12, string more = "", string optimizer = "{ rate: 1e-2 }", string schedule = "{ kind: constant }") => new RecipeLoader(components).Parse($$"""
         name: fixed
         data:
           sources: [{ path: {{Path.Combine(text.Folder, "text.txt")}}, split: paragraph }]
@@ -34,14 +35,14 @@ public sealed class FixedRunTests(PreparedText text) : IClassFixture<PreparedTex
         practices: [{ kind: ema, decay: 0.9 }]
         resilience: { checkpoint: 4 steps, keep: 2 }
         evaluation: { every: 0 steps, tasks: [], prompts: [] }
-        schedule: { kind: constant }
+        schedule: {{schedule}}
         {{(parallel is null ? "" : $"parallel: {parallel}")}}
         {{more}}
         """, "fixed.yaml");
 
-    private RunResult Launch(string run, string parallel, int steps, Recorder seen, long? stop = null, string optimizer = "{ rate: 1e-2 }")
+    private RunResult Launch(string run, string parallel, int steps, Recorder seen, long? stop = null, string optimizer = "{ rate: 1e-2 }", string schedule = "{ kind: constant }")
     {
-        var recipe = Recipe(parallel, steps, optimizer: optimizer);
+        var recipe = Recipe(parallel, steps, optimizer: optimizer, schedule: schedule);
         var size = recipe.Parallel!.Shape.Ranks;
         using var store = new MemoryStore();
         var hub = new ThreadHub();
@@ -125,6 +126,26 @@ public sealed class FixedRunTests(PreparedText text) : IClassFixture<PreparedTex
         var through = Launch("through", "{ tensor: 2, pipeline: 2 }", 8, new Recorder());
         Launch("stopped", "{ tensor: 2, pipeline: 2 }", 8, new Recorder(), stop: 5);
         Assert.Equal(through.StateHash, Launch("stopped", "{ tensor: 2, pipeline: 2 }", 8, new Recorder()).StateHash);
+    }
+
+    [Theory]
+    [InlineData("{ kind: wsd, warmup: 2 steps, decay: 4 steps }", 6)]
+    [InlineData("{ kind: linear, warmup: 2 steps }", 10)]
+    public void A_longer_plan_goes_on_as_it_would_alone(string schedule, long from)
+    {
+        const string shape = "{ tensor: 2 }";
+        Launch("run", shape, 10, new Recorder(), schedule: schedule);
+        var seen = new Recorder();
+        var longer = Launch("run", shape, 16, seen, schedule: schedule);
+        Assert.Equal(from, seen.Of<RunStarted>().Single().StartStep);
+        Assert.Equal(from < 10, Directory.Exists(Path.Combine(place, "run", "annealed", "step-10")));
+        foreach (var steps in new[] { 10, 16 }) new TrainingRun(components).Execute(Recipe(null, steps, schedule: schedule), new TrainingRunOptions { RunFolder = Path.Combine(place, "one") }, []);
+        // A plan that is not longer than the folder's takes nothing back and adds nothing.
+        var again = Launch("run", shape, 16, new Recorder(), schedule: schedule);
+        Assert.Equal(longer.StateHash, again.StateHash);
+        Assert.Equal(Ends("one"), Ends("run"));
+
+        IReadOnlyList<double> Ends(string run) => CheckpointFiles.ReadProgress(Path.Combine(place, run, "checkpoints", "step-16")) is var progress ? [.. progress.EarlierTotals.Select(total => (double)total), Math.Round(progress.LastLoss, 4)] : [];
     }
 
     [Theory]

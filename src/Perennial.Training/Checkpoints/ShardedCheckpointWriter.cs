@@ -43,9 +43,9 @@ internal sealed class ShardedCheckpointWriter : IDisposable
         copy ??= new StateSnapshot(parts.State);
         copy.Take(parts.State);
         abandon = new CancellationTokenSource();
-        var (taken, token) = (copy, abandon.Token);
+        var (taken, token, pinned) = (copy, abandon.Token, parts.TrunkStep);
         DurableStep = step;
-        writing = Task.Factory.StartNew(() => Write(taken, step, save, clock, token), token, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+        writing = Task.Factory.StartNew(() => Write(taken, step, save, clock, pinned, token), token, TaskCreationOptions.LongRunning, TaskScheduler.Default);
         return earlier;
     }
 
@@ -96,7 +96,7 @@ internal sealed class ShardedCheckpointWriter : IDisposable
         abandon?.Dispose();
     }
 
-    private CheckpointWritten? Write(StateSnapshot taken, long step, string save, long clock, CancellationToken token)
+    private CheckpointWritten? Write(StateSnapshot taken, long step, string save, long clock, long? pinned, CancellationToken token)
     {
         var (rank, temporary) = (state.Decoder.Rank, store.TemporaryOf(step));
         var record = ShardedCheckpoint.Record(taken.Progress!, parts.Recipe.Seed, parts.StreamFingerprint);
@@ -106,7 +106,7 @@ internal sealed class ShardedCheckpointWriter : IDisposable
         parts.Data.Tokenizer.Save(temporary);
         AwaitReports(temporary, token);
         var manifest = UniversalWriter.Finish(temporary, save, state.Layout);
-        var (folder, bytes) = store.Publish(step, parts.Recipe.Resilience.Keep, ShardedCheckpoint.Known(manifest));
+        var (folder, bytes) = store.Publish(step, parts.Recipe.Resilience.Keep, ShardedCheckpoint.Known(manifest), pinned);
         return new CheckpointWritten(step, folder, bytes, Stopwatch.GetElapsedTime(clock).TotalSeconds);
     }
 

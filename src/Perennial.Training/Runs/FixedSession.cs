@@ -27,6 +27,7 @@ internal sealed class FixedSession : IRunSession
     private readonly RunFolder folder;
     private readonly TrainingRunOptions options;
     private readonly Action<RunEvent> observers;
+    private readonly long? earlierSteps;
     private readonly CancellationToken cancellation;
     private readonly ParallelDecoder decoder;
     private readonly ShardedState state;
@@ -40,9 +41,9 @@ internal sealed class FixedSession : IRunSession
     private bool hasState;
     private RunResult? told;
 
-    public FixedSession(RunParts parts, RunFolder folder, TrainingRunOptions options, Action<RunEvent> observers, CancellationToken cancellation)
+    public FixedSession(RunParts parts, RunFolder folder, TrainingRunOptions options, Action<RunEvent> observers, long? earlierSteps, CancellationToken cancellation)
     {
-        (this.parts, this.folder, this.options, this.observers, this.cancellation) = (parts, folder, options, observers, cancellation);
+        (this.parts, this.folder, this.options, this.observers, this.earlierSteps, this.cancellation) = (parts, folder, options, observers, earlierSteps, cancellation);
         decoder = parts.Parallel!;
         if (parts.Optimizer.Derived is { } derived) throw PerennialException.Usage($"parallel: optimizer '{parts.Recipe.Optimizer.Kind}' gives its models other weights ('{derived.Name}') than it trains, which parts of a model do not know; use data parallelism (tensor: 1, pipeline: 1, zero: 0)");
         state = new ShardedState(decoder, parts.Optimizer.Slots, [.. parts.State.Slots.Skip(parts.Optimizer.Slots.Count)]);
@@ -119,7 +120,10 @@ internal sealed class FixedSession : IRunSession
                 }
                 var clock = Stopwatch.GetTimestamp();
                 if (!hasState) Open();
+                var begins = !hasState;
                 var how = Agree();
+                // The new recipe is written when what it goes on from is settled: a kill in between settles it again.
+                if (begins && IsLeader) folder.WriteRecipe(parts.Recipe);
                 Start(first, how, new RecoveryPhases(detected, world.Phases.Agree, world.Phases.Group, 0, Stopwatch.GetElapsedTime(clock).TotalSeconds, double.NaN));
                 return null;
             }
@@ -136,7 +140,6 @@ internal sealed class FixedSession : IRunSession
         if (!IsLeader) return;
         Directory.CreateDirectory(folder.Checkpoints.Root);
         folder.Checkpoints.Clean();
-        folder.WriteRecipe(parts.Recipe);
     }
 
     /// <summary>Finds out who has which state and completes it: from peers where they have everything, else from disk, else from the beginning.</summary>
@@ -181,7 +184,9 @@ internal sealed class FixedSession : IRunSession
     private string FromDisk()
     {
         var newest = IsLeader ? folder.Checkpoints.Newest(reason => Tell(new Notice("warning", reason))) : null;
-        var path = Encoding.UTF8.GetString(GateExchange.Broadcast(World, IsLeader ? Encoding.UTF8.GetBytes(newest?.Folder ?? "") : null, 0));
+        var extension = newest is not null && !hasState && earlierSteps is { } before ? RunExtension.Plan(parts, folder, newest, before, line => Tell(new Notice("warning", line))) : null;
+        extension?.Apply(folder);
+        var path = Encoding.UTF8.GetString(GateExchange.Broadcast(World, IsLeader ? Encoding.UTF8.GetBytes((extension?.From ?? newest)?.Folder ?? "") : null, 0));
         if (path.Length == 0)
         {
             // The beginning is saved too: whoever is lost before the first checkpoint must find something.
@@ -196,9 +201,26 @@ internal sealed class FixedSession : IRunSession
         GateExchange.Require(World, expected!, state.Layout, RankEvidence.Gather(state.Layout, decoder.Rank, buffers, restored.Record, restored.Load.Ledgers));
         parts.State.Progress = restored.Progress;
         writer.DurableStep = restored.Progress.Step;
+        Extend(extension);
         double[] read = [restored.Load.BytesRead, restored.Load.BytesNeeded];
         World.AllReduce<double>(read);
         return $"resuming from {path} (step {restored.Progress.Step}): {World.Size} ranks read {read[0] / (1 << 20):F1} MiB for the {read[1] / (1 << 20):F1} MiB that {decoder.Placement.Shape} needs; content, slots, progress and keys are those that were saved";
+    }
+
+    /// <summary>Where the schedule begins again after an earlier plan, everyone learns of it, and it is durable before the folder has the new recipe.</summary>
+    private void Extend(RunExtension? extension)
+    {
+        if (extension is not null) Tell(new Notice("info", extension.Words));
+        var totals = IsLeader ? (extension?.EarlierTotals(Progress) ?? Progress.EarlierTotals) : [];
+        long[] count = [totals.Count];
+        World.Broadcast<long>(count, 0);
+        var all = new long[count[0]];
+        totals.ToArray().CopyTo(all, 0);
+        World.Broadcast<long>(all, 0);
+        if (all.SequenceEqual(Progress.EarlierTotals)) return;
+        parts.State.Progress = Progress with { EarlierTotals = all };
+        writer.DurableStep = -1;
+        Save();
     }
 
     private void Start(CommunicatorException? lost, string how, RecoveryPhases phases)
@@ -225,7 +247,7 @@ internal sealed class FixedSession : IRunSession
             TakeStep();
             if (writer.Poll() is { } finished) Tell(finished);
             var step = Progress.Step;
-            if (checkpointEvery > 0 && step % checkpointEvery == 0 && step < parts.TotalSteps && writer.Begin(World) is { } written) Tell(written);
+            if (((checkpointEvery > 0 && step % checkpointEvery == 0) || step == parts.TrunkStep) && step < parts.TotalSteps && writer.Begin(World) is { } written) Tell(written);
             if (step == parts.TotalSteps || (evaluateEvery > 0 && step % evaluateEvery == 0)) Evaluate(withSamples: true);
             if (loop.Agreement.Stop) return step >= parts.TotalSteps;
         }

@@ -364,7 +364,7 @@ internal sealed class RunSession : IRunSession
     private long Resume()
     {
         if (folder.Checkpoints.Newest(reason => Tell(new Notice("warning", reason))) is not { } newest) return -1;
-        extension = earlierSteps is { } before && !ShardedCheckpoint.IsIn(newest.Folder) ? RunExtension.Plan(parts, folder, newest, before, line => Tell(new Notice("warning", line))) : null;
+        extension = earlierSteps is { } before ? RunExtension.Plan(parts, folder, newest, before, line => Tell(new Notice("warning", line))) : null;
         if (extension is not null) newest = extension.From;
         if (ShardedCheckpoint.IsIn(newest.Folder)) ShardedCheckpoint.ReadWhole(newest.Folder, parts.State, parts.Optimizer.Slots.Count, parts.Config, parts.Recipe.Seed, parts.StreamFingerprint);
         else CheckpointFiles.Read(newest.Folder, parts.State, parts.Config, parts.Model.Map);

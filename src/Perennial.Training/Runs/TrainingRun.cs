@@ -74,9 +74,10 @@ public sealed class TrainingRun(ComponentRegistry components)
         using var parts = RunParts.Make(resolved, line => Tell(new Notice("info", line)), cancellation, place);
         try
         {
+            long? earlierSteps = stored is null ? null : RunExtension.StepsOf(stored, parts);
             using IRunSession session = place is null
-                ? new RunSession(parts, folder, options, Tell, stored is null ? null : RunExtension.StepsOf(stored, parts), cancellation)
-                : new FixedSession(parts, folder, options, Tell, cancellation);
+                ? new RunSession(parts, folder, options, Tell, earlierSteps, cancellation)
+                : new FixedSession(parts, folder, options, Tell, earlierSteps, cancellation);
             return session.Run();
         }
         catch (Exception error) when (FileErrors.Is(error))

@@ -117,7 +117,7 @@ internal static class LaunchCommand
             lock (gate)
             {
                 var interrupts = fault.Kind is not (ChaosKind.Manager or ChaosKind.Slow or ChaosKind.Full or ChaosKind.Flip);
-                watch.OnFault(interrupts);
+                watch.OnFault(interrupts, fault.Kind is ChaosKind.All or ChaosKind.Outage);
                 if (interrupts) log.OnFault(made.Workers);
                 context.Error.WriteLine($"chaos: {ChaosPlan.Word(fault.Kind)} {made.Text}");
                 if (json) context.Out.WriteJson(new JsonObject { ["event"] = "chaos", ["kind"] = ChaosPlan.Word(fault.Kind), ["victims"] = made.Text, ["workers"] = new JsonArray([.. made.Workers.Select(number => (JsonNode)number)]), ["at"] = DateTimeOffset.UtcNow });
@@ -136,9 +136,7 @@ internal static class LaunchCommand
         var stream = RunSamples.Of(recipe, data, folder);
         var audit = SampleAudit.Of(SampleAudit.Recorded(folder), number => stream.Read(number * recipe.Training.Batch, recipe.Training.Batch).SampleIds);
         context.Error.WriteLine(audit);
-        if (watch.Recovery() is { } recovery)
-            context.Error.WriteLine($"recoveries: {recovery["count"]}, median {(double)recovery["fault_to_step_seconds"]!:F2} s from fault to next step, {(double)recovery["fault_to_progress_seconds"]!:F2} s to new progress (detect {Milliseconds("detect")}, agree {Milliseconds("agree")}, group {Milliseconds("group")}, plan {Milliseconds("plan")}, move {Milliseconds("move")}, replay {Milliseconds("replay")} ms)");
-        string Milliseconds(string phase) => $"{(double)watch.Recovery()![$"{phase}_seconds"]! * 1000:F1}";
+        if (watch.Words() is { } recoveries) context.Error.WriteLine(recoveries);
         if (!json) return;
         context.Out.WriteJson(new JsonObject
         {

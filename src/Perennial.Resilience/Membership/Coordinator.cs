@@ -73,7 +73,8 @@ internal sealed class Coordinator(IMembershipStore store, MembershipKeys keys, M
         }
         // A newer doubt does not start the time anew: many reports must not keep a dead member alive.
         if (!doubts.TryGetValue(member.Id, out var first)) doubts[member.Id] = first = (doubt, time.GetTimestamp());
-        return time.GetElapsedTime(first.Since) >= options.Doubt;
+        // Who takes a longer lease is held up now and then: its answer is given as much longer.
+        return time.GetElapsedTime(first.Since) >= options.Doubt * Math.Max(1, member.LeaseSeconds / options.Lease.TotalSeconds);
     }
 
     // Ids that were given and whose lease has not come yet hold the door open too, for at most one lease.

@@ -7,8 +7,10 @@ namespace Perennial.Resilience.Membership;
 internal sealed class Heartbeat(IMembershipStore store, MembershipKeys keys, MembershipOptions options, TimeProvider time)
 {
     private readonly Lock gate = new();
+    private readonly LeaseLength lease = new(options.Lease);
+    private readonly long began = time.GetTimestamp();
     private Member? card;
-    private long renewed;
+    private long renewed, beaten = time.GetTimestamp();
 
     /// <summary>The id under which this process lives now, 0 before it joined.</summary>
     public long Id
@@ -25,9 +27,10 @@ internal sealed class Heartbeat(IMembershipStore store, MembershipKeys keys, Mem
         lock (gate)
         {
             Leave();
-            var fresh = new Member(store.Increment(keys.Ids), options.Address, options.Node, options.Order);
-            store.TryLease(keys.Member(fresh.Id), fresh.ToBytes(), options.Lease);
+            var fresh = new Member(store.Increment(keys.Ids), options.Address, options.Node, options.Order, LeaseSeconds: lease.Value.TotalSeconds);
+            store.TryLease(keys.Member(fresh.Id), fresh.ToBytes(), lease.Value);
             (card, renewed) = (fresh, time.GetTimestamp());
+            beaten = renewed;
         }
         store.Publish(keys.News, []);
     }
@@ -48,10 +51,13 @@ internal sealed class Heartbeat(IMembershipStore store, MembershipKeys keys, Mem
         lock (gate)
         {
             if (card is null) return;
+            var now = time.GetTimestamp();
+            lease.Add(time.GetElapsedTime(began, now), time.GetElapsedTime(beaten, now));
+            beaten = now;
             var doubt = store.Get(keys.Doubt(card.Id)) is { } raised ? long.Parse(Encoding.ASCII.GetString(raised), CultureInfo.InvariantCulture) : 0;
             if (doubt <= card.Answer && time.GetElapsedTime(renewed) < options.Lease / 4) return;
-            var next = card with { Answer = Math.Max(doubt, card.Answer) };
-            if (!store.Renew(keys.Member(card.Id), card.ToBytes(), next.ToBytes(), options.Lease))
+            var next = card with { Answer = Math.Max(doubt, card.Answer), LeaseSeconds = lease.Value.TotalSeconds };
+            if (!store.Renew(keys.Member(card.Id), card.ToBytes(), next.ToBytes(), lease.Value))
             {
                 Join();
                 return;

@@ -8,7 +8,8 @@ namespace Perennial.Resilience.Membership;
 /// <param name="Node">The machine it runs on.</param>
 /// <param name="Order">Where it would like to stand among newcomers (the launcher's rank); equal orders stand by id.</param>
 /// <param name="Answer">The newest doubt about it that it has answered.</param>
-public sealed record Member(long Id, string Address, string Node, int Order = int.MaxValue, long Answer = 0)
+/// <param name="LeaseSeconds">The lease that it takes (<see cref="LeaseLength"/>); 0 for the usual one.</param>
+public sealed record Member(long Id, string Address, string Node, int Order = int.MaxValue, long Answer = 0, double LeaseSeconds = 0)
 {
     /// <summary>As kept in the store (JSON).</summary>
     public byte[] ToBytes() => JsonSerializer.SerializeToUtf8Bytes(this);

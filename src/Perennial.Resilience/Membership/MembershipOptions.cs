@@ -21,7 +21,7 @@ public sealed record MembershipOptions
     /// <summary>No epoch has fewer members; with fewer alive, the old epoch stands and everyone waits.</summary>
     public int Minimum { get; init; } = 1;
 
-    /// <summary>How long a silent process counts as alive. Under load at least 500 ms: schedulers and collectors pause that long.</summary>
+    /// <summary>How long a silent process counts as alive, at least: one that is held up again and again takes a longer lease, up to ten times this.</summary>
     public TimeSpan Lease { get; init; } = TimeSpan.FromMilliseconds(500);
 
     /// <summary>How often the store is read; leases are renewed every quarter lease.</summary>

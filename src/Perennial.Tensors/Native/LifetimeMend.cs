@@ -22,7 +22,9 @@ public static class LifetimeMend
     /// <returns>The mended image, or null where the assembly is not as expected.</returns>
     public static byte[]? Mend(byte[] image)
     {
-        if (image is null) throw new ArgumentNullException(nameof(image));
+#if NET
+        ArgumentNullException.ThrowIfNull(image);
+#endif
         var at = Find(image, 0);
         if (at < 0 || Find(image, at + 1) >= 0) return null;
         var mended = (byte[])image.Clone();

@@ -24,6 +24,6 @@ public class TaskTests
     {
         var kinds = typeof(BitsPerByteTask).Assembly.GetTypes().Where(type => type.IsAssignableTo(typeof(IEvaluationTask)))
             .Select(type => ((ComponentAttribute)Attribute.GetCustomAttribute(type, typeof(ComponentAttribute))!).Kind).Order(StringComparer.Ordinal);
-        Assert.Equal(["activation-outliers", "answers", "bits-per-byte", "next-word", "perplexity", "quantized-loss"], kinds);
+        Assert.Equal(["activation-outliers", "answers", "bits-per-byte", "exercises", "next-word", "perplexity", "quantized-loss"], kinds);
     }
 }

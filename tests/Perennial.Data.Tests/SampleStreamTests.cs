@@ -36,6 +36,7 @@ public sealed class SampleStreamTests : IDisposable
         {
             var one = stream.Read(first + row, 1);
             Assert.Equal(whole.SampleIds[row], one.SampleIds[0]);
+            Assert.Equal(whole.SampleIds[row], stream.SampleAt(first + row));
             Assert.Equal(whole.Inputs[(row * Time)..((row + 1) * Time)], one.Inputs);
             Assert.Equal(whole.Targets[(row * Time)..((row + 1) * Time)], one.Targets);
         }

@@ -85,14 +85,15 @@ public sealed class ScaleCorpus
             }
         }
         line.Write("{\"text\": \""u8);
-        Prose(of, line, of != document && kind >= 20 ? (ulong)document : 0);
+        var isChanged = Prose(of, line, of != document && kind >= 20 ? (ulong)document : 0);
         line.Write("\"}\n"u8);
-        return of != document && kind < 20;
+        return of != document && !isChanged;
     }
 
-    private void Prose(long document, ArrayBufferWriter<byte> line, ulong changed)
+    /// <summary>Writes a document's text, with some words changed by a key other than 0; true when one was.</summary>
+    private bool Prose(long document, ArrayBufferWriter<byte> line, ulong changed)
     {
-        var state = Draw(document, 1000);
+        var (state, isChanged) = (Draw(document, 1000), false);
         for (var i = 0; i < Paragraphs; i++)
         {
             if (i > 0) line.Write("\\n\\n"u8);
@@ -103,10 +104,16 @@ public sealed class ScaleCorpus
                 first = false;
                 var draw = Next(ref state);
                 var written = draw % 8 == 0 ? words[(draw >> 8) % (ulong)words.Length] : word;
-                if (changed != 0 && WordHash.Mix(draw ^ changed) % 64 == 0) written = words[(draw >> 16) % (ulong)words.Length];
+                if (changed != 0 && WordHash.Mix(draw ^ changed) % 64 == 0)
+                {
+                    var other = words[(draw >> 16) % (ulong)words.Length];
+                    isChanged |= !other.AsSpan().SequenceEqual(written);
+                    written = other;
+                }
                 line.Write(written);
             }
         }
+        return isChanged;
     }
 
     private ulong Draw(long document, ulong number) => WordHash.Mix(seed ^ (ulong)document * 0x9E3779B97F4A7C15 ^ number << 50);

@@ -200,7 +200,8 @@ public sealed class PlantedMeasure
 
     private PlantedScore Junk()
     {
-        var result = Curate(("gopher-quality", typeof(GopherQuality), new GopherQualityOptions()), ("gopher-repetition", typeof(GopherRepetition), new GopherRepetitionOptions()), ("fineweb", typeof(FineWebQuality), new FineWebOptions()));
+        // As in a pipeline, behind the repair of mojibake: until then its punctuation is none.
+        var result = Curate(("mojibake", typeof(MojibakeRepair), null), ("gopher-quality", typeof(GopherQuality), new GopherQualityOptions()), ("gopher-repetition", typeof(GopherRepetition), new GopherRepetitionOptions()), ("fineweb", typeof(FineWebQuality), new FineWebOptions()));
         // Other languages fail English stop words; that is no error of these rules.
         var wrong = result.Removed.Count(id => corpus.Truth[id].Kind is not ("junk" or "language"));
         var right = result.Removed.Count(id => corpus.Truth[id].Kind == "junk");

@@ -14,7 +14,7 @@ internal static class BenchCommand
         BenchMemoryCommand.Create(context), BenchParityCommand.Create(context), BenchCollectivesCommand.Create(context),
         BenchDataCommand.Create(context), BenchPlantedCommand.Create(context), BenchScaleCommand.Create(context),
         BenchTokenizerCommand.Create(context), BenchLoaderCommand.Create(context),
-        BenchSnapshotCommand.Create(context), BenchFaultsCommand.Create(context),
+        BenchSnapshotCommand.Create(context), BenchRecoveryCommand.Create(context), BenchFaultsCommand.Create(context),
         BenchCheckpointCommand.Create(context),
     };
 }

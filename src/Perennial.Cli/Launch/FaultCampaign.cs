@@ -159,17 +159,16 @@ internal sealed class FaultCampaign(CampaignOptions options, Action<string> say,
             Volatile.Write(ref heard, Environment.TickCount64);
             lock (gate) errors.Add(text);
         });
-        while (!process.HasExited)
+        while (!process.Wait(TimeSpan.FromMilliseconds(50)))
         {
             if (Environment.TickCount64 - Volatile.Read(ref heard) > options.Silence.TotalMilliseconds || cancellation.IsCancellationRequested)
             {
                 // Asked politely first: a launcher that is killed leaves its workers behind.
                 process.Ask();
-                for (var i = 0; i < 100 && !process.HasExited; i++) Thread.Sleep(100);
+                process.Wait(TimeSpan.FromSeconds(10));
                 cancellation.ThrowIfCancellationRequested();
                 return (-1, lines, errors, true);
             }
-            Thread.Sleep(50);
         }
         process.Wait();
         lock (gate) return (process.ExitCode, lines, errors, false);

@@ -37,24 +37,7 @@ internal sealed class NodeManager(Guid run, string node) : IDisposable
 
     /// <summary>Waits until it answers.</summary>
     /// <exception cref="PerennialException">Exit 1: it ended, or does not answer.</exception>
-    public void Await(TimeSpan patience)
-    {
-        var start = Stopwatch.GetTimestamp();
-        while (true)
-        {
-            try
-            {
-                SnapshotClient.Connect(Endpoint, run, TimeSpan.FromSeconds(1)).Dispose();
-                return;
-            }
-            catch (IOException error)
-            {
-                if (!IsAlive) throw PerennialException.Failed($"the snapshot manager of {Node} ended before it answered at {Endpoint}", error);
-                if (Stopwatch.GetElapsedTime(start) > patience) throw PerennialException.Failed($"the snapshot manager of {Node} does not answer at {Endpoint}: {error.Message}", error);
-                Thread.Sleep(10);
-            }
-        }
-    }
+    public void Await(TimeSpan patience) => HostProcess.AwaitAnswer($"the snapshot manager of {Node}", () => IsAlive ? null : "ended", Endpoint, run, patience);
 
     /// <summary>SIGKILL; its memory stays.</summary>
     public void KillNow()

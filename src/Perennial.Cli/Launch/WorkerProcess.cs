@@ -76,6 +76,9 @@ internal sealed partial class WorkerProcess : IDisposable
     /// <summary>Waits until it is gone and its last lines were passed on.</summary>
     public void Wait() => process.WaitForExit();
 
+    /// <summary>Waits for so long at most; true when it is gone. Its last lines may still be under way.</summary>
+    public bool Wait(TimeSpan most) => isDisposed || process.WaitForExit(most);
+
     public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"worker {Number} (process {Id})");
 
     public void Dispose()

@@ -18,22 +18,41 @@ public static partial class HostProcess
     {
         ArgumentNullException.ThrowIfNull(start);
         var process = Process.Start(start) ?? throw PerennialException.Failed("the snapshot manager could not be started");
+        try
+        {
+            AwaitAnswer("the snapshot manager", () => process.HasExited ? $"ended with code {process.ExitCode}" : null, endpoint, runId, timeout);
+            return process;
+        }
+        catch (PerennialException)
+        {
+            if (!process.HasExited) process.Kill();
+            throw;
+        }
+    }
+
+    /// <summary>Waits until a manager answers.</summary>
+    /// <param name="name">What it is called in messages.</param>
+    /// <param name="ended">How its process ended; null while it is there.</param>
+    /// <param name="endpoint">Where it listens.</param>
+    /// <param name="runId">The run.</param>
+    /// <param name="timeout">How long to wait.</param>
+    /// <exception cref="PerennialException">Exit 1: it ended or did not answer.</exception>
+    public static void AwaitAnswer(string name, Func<string?> ended, SnapshotEndpoint endpoint, Guid runId, TimeSpan timeout)
+    {
+        ArgumentNullException.ThrowIfNull(ended);
         var began = Stopwatch.GetTimestamp();
         while (true)
         {
             try
             {
                 SnapshotClient.Connect(endpoint, runId, TimeSpan.FromSeconds(1)).Dispose();
-                return process;
+                return;
             }
             catch (IOException error)
             {
-                if (process.HasExited) throw PerennialException.Failed($"the snapshot manager ended with code {process.ExitCode} before it answered at {endpoint}", error);
-                if (Stopwatch.GetElapsedTime(began) > timeout)
-                {
-                    process.Kill();
-                    throw PerennialException.Failed(string.Create(CultureInfo.InvariantCulture, $"the snapshot manager did not answer at {endpoint} within {timeout.TotalSeconds:0.#} s"), error);
-                }
+                if (ended() is { } how) throw PerennialException.Failed($"{name} {how} before it answered at {endpoint}", error);
+                if (Stopwatch.GetElapsedTime(began) > timeout) throw PerennialException.Failed(string.Create(CultureInfo.InvariantCulture, $"{name} did not answer at {endpoint} within {timeout.TotalSeconds:0.#} s: {error.Message}"), error);
+                // Nothing tells when another process begins to listen.
                 Thread.Sleep(10);
             }
         }

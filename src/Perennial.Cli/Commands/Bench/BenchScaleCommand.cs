@@ -55,17 +55,21 @@ internal static class BenchScaleCommand
 
     private static (JsonNode Account, long PeakBytes) Run(CommandContext context, IEnumerable<string> command)
     {
-        var (lines, peak) = (new List<string>(), 0L);
+        var (lines, peak, asked) = (new List<string>(), 0L, false);
         using var process = WorkerProcess.Start(0, command, new Dictionary<string, string>(), line =>
         {
             lock (lines) lines.Add(line);
         }, context.Error.WriteLine);
-        while (!process.HasExited)
+        do
         {
-            if (context.Cancellation.IsCancellationRequested) process.Ask();
+            if (context.Cancellation.IsCancellationRequested && !asked)
+            {
+                asked = true;
+                process.Ask();
+            }
             peak = Math.Max(peak, PeakOf(process.Id));
-            Thread.Sleep(20);
         }
+        while (!process.Wait(TimeSpan.FromMilliseconds(20)));
         process.Wait();
         context.Cancellation.ThrowIfCancellationRequested();
         if (process.ExitCode != 0) throw PerennialException.Failed($"'data dedup' ended with code {process.ExitCode}");

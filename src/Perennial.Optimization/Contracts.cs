@@ -80,7 +80,7 @@ public interface IEntryOptimizer : IOptimizer
 
 /// <summary>
 /// Marks an optimizer whose update of an element depends on that element's own value, gradient and slots alone, with slots of one float32 an
-/// element: it works on any stretch of the flat parameters, so ZeRO and tensor parallelism may cut anywhere. Without the mark ZeRO cuts
+/// element (and counters that are the same everywhere): it works on any stretch of the flat parameters, so ZeRO and tensor parallelism may cut anywhere. Without the mark ZeRO cuts
 /// between tensors only, and tensor parallelism is refused.
 /// </summary>
 public interface IElementwiseOptimizer : IOptimizer;

@@ -69,6 +69,50 @@ public sealed class CheckpointConversionTests : IDisposable
         Assert.Equal(4, ShardedCheckpoint.TryProgress(UniversalManifest.Read(At("pipes")), "pipes")!.Step);
     }
 
+    public static TheoryData<string> WholeTensorKinds() => ["muon", "soap", "fira", "adafactor", "adamw-8bit", "schedule-free-adamw"];
+
+    private static IOptimizer WholeTensorOptimizer(string kind, FlatParameters parameters) => kind switch
+    {
+        "muon" => new Muon(new(), parameters),
+        "soap" => new Soap(new(), parameters),
+        "fira" => new Fira(new(), parameters),
+        "adafactor" => new Adafactor(new(), parameters),
+        "adamw-8bit" => new AdamW8Bit(new() { Smallest = 64 }, parameters),
+        _ => new ScheduleFreeAdamW(new(), parameters),
+    };
+
+    [Theory]
+    [MemberData(nameof(WholeTensorKinds))]
+    public void State_that_stays_whole_goes_along_into_every_form(string kind)
+    {
+        LocalWorld World(string shape) => new(Config, ParallelShape.Parse(shape), parameters => WholeTensorOptimizer(kind, parameters), atTensors: true);
+        using (var saved = World("data=3,zero=1"))
+        {
+            saved.Initialize(9);
+            saved.Each(rank =>
+            {
+                for (var i = 0L; i < rank.Decoder.Trained.Gradients.NumberOfElements; i++) TensorMemory.Span<float>(rank.Decoder.Trained.Gradients)[(int)i] = MathF.Sin(i + 31 * rank.Decoder.Rank);
+                using (no_grad()) rank.Optimizer.Step(1, 1e-3, 1);
+                rank.Decoder.Publish();
+            });
+            saved.Save(Directory.CreateDirectory(At("ranks")).FullName, ShardedCheckpoint.Record(new() { Step = 1, Cursor = 16 }, 9, "stream"));
+            ConfigJson.Write(Config, At("ranks"));
+        }
+        CheckpointConversion.ToAtoms(At("ranks"), At("atoms"));
+        CheckpointConversion.ToShape(At("atoms"), At("stages"), ParallelShape.Parse("pipeline=2"));
+        CheckpointConversion.ToShape(At("stages"), At("one"), ParallelShape.Single);
+        // The gate compares every slot with what was saved first.
+        foreach (var shape in new[] { "data=1", "data=2,pipeline=2,zero=1", "data=3,zero=3" })
+        {
+            using var world = World(shape);
+            world.Load(At("one"));
+            world.Load(At("atoms"));
+        }
+        if (kind == "schedule-free-adamw") return;
+        var error = Assert.Throws<PerennialException>(() => CheckpointConversion.ToShape(At("ranks"), At("cut"), ParallelShape.Parse("tensor=2")));
+        Assert.Contains("use tensor: 1", error.Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Weights_from_elsewhere_are_cut_for_any_shape()
     {

@@ -98,26 +98,39 @@ public sealed class FixedRunTests(PreparedText text) : IClassFixture<PreparedTex
 
     [Theory]
     [MemberData(nameof(Optimizers))]
-    public void Every_optimizers_state_is_divided_and_put_together_again_or_refused_at_the_door(string kind)
+    public void Every_optimizers_state_is_divided_and_put_together_again(string kind)
     {
         var component = components.All.First(component => component.Kind == kind && component.Contract == typeof(IOptimizer));
-        var optimizer = $"{{ kind: {kind}, rate: 2e-3{(component.Options!.IsAssignableTo(typeof(IPeriodicOptions)) ? ", update-gap: 3" : "")} }}";
+        var more = (component.Options!.IsAssignableTo(typeof(IPeriodicOptions)) ? ", update-gap: 3" : "") + (component.Options == typeof(AdamW8BitOptions) ? ", smallest: 64" : "");
+        var optimizer = $"{{ kind: {kind}, rate: 2e-3{more} }}";
         var (through, seen) = (new Recorder(), new Recorder());
-        if (!typeof(IElementwiseOptimizer).IsAssignableFrom(component.Implementation))
-        {
-            // Slots that are not one number a parameter belong to whole matrices: they stay with processes that have the whole model.
-            using var store = new MemoryStore();
-            var error = Assert.Throws<PerennialException>(() => Worker("refused", Recipe("{ data: 2, zero: 1 }", optimizer: optimizer), store, new ThreadHub(), 0, 2, seen).GetAwaiter().GetResult());
-            Assert.Equal(ExitCode.Usage, error.Code);
-            Assert.Contains($"'{kind}", error.Message, StringComparison.Ordinal);
-            return;
-        }
-        Alone("through", 6, through, optimizer);
+        Alone("through", 8, through, optimizer);
         Launch("run", "{ data: 2, zero: 1 }", 2, seen, optimizer: optimizer);
         Alone("run", 4, seen, optimizer);
-        Launch("run", "{ pipeline: 2 }", 6, seen, optimizer: optimizer);
-        Assert.Equal(6, seen.Of<StepDone>().Count);
+        Launch("run", "{ data: 2, pipeline: 2 }", 6, seen, optimizer: optimizer);
+        Launch("run", "{ data: 3, zero: 1 }", 8, seen, optimizer: optimizer);
+        Assert.Equal(8, seen.Of<StepDone>().Count);
         foreach (var (mine, theirs) in seen.Of<StepDone>().Zip(through.Of<StepDone>())) Assert.Equal(theirs.Loss, mine.Loss, 2e-4 * theirs.Loss);
+        var derived = through.Of<EvaluationDone>().Select(each => each.Weights).Distinct().Order();
+        Assert.Equal(derived, seen.Of<EvaluationDone>().Select(each => each.Weights).Distinct().Order());
+    }
+
+    [Theory]
+    [MemberData(nameof(Optimizers))]
+    public void Only_what_moves_whole_matrices_is_refused_under_tensor_parallelism(string kind)
+    {
+        var component = components.All.First(component => component.Kind == kind && component.Contract == typeof(IOptimizer));
+        Recorder seen = new();
+        if (typeof(IElementwiseOptimizer).IsAssignableFrom(component.Implementation))
+        {
+            Launch("run", "{ tensor: 2 }", 2, seen, optimizer: $"{{ kind: {kind}, rate: 2e-3 }}");
+            Assert.Equal(2, seen.Of<StepDone>().Count);
+            return;
+        }
+        using var store = new MemoryStore();
+        var error = Assert.Throws<PerennialException>(() => Worker("refused", Recipe("{ tensor: 2 }", optimizer: $"{{ kind: {kind}, rate: 2e-3 }}"), store, new ThreadHub(), 0, 2, seen).GetAwaiter().GetResult());
+        Assert.Equal(ExitCode.Usage, error.Code);
+        Assert.Contains($"'{kind}", error.Message, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -53,7 +53,7 @@ public sealed record ScheduleFreeAdamWOptions : IOptimizerOptions, IValidatedOpt
 /// x = y + (1 − 1/β₁)(z − y). Memory: 8 bytes a parameter (z and the second moment), and 24 bytes.
 /// </summary>
 [Component("schedule-free-adamw")]
-public sealed class ScheduleFreeAdamW : IEntryOptimizer
+public sealed class ScheduleFreeAdamW : IEntryOptimizer, IElementwiseOptimizer
 {
     private readonly ScheduleFreeAdamWOptions options;
     private readonly FlatParameters parameters;

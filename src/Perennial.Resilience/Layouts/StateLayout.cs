@@ -11,6 +11,9 @@ public enum SlotRole
 
     /// <summary>What only the optimizer reads (moments, a float32 master): cut over the data ranks from ZeRO 1 on.</summary>
     Optimizer,
+
+    /// <summary>What is not one number a parameter (factored moments, projectors, block scales, counters): whole, where its tensor is updated.</summary>
+    Auxiliary,
 }
 
 /// <summary>One kind of state over all tensors.</summary>

@@ -56,8 +56,16 @@ public static class SafetensorsBridge
     public static SafetensorsTensor ToSafetensors(this Tensor tensor, string name)
     {
         ArgumentNullException.ThrowIfNull(tensor);
+        return SafetensorsTensor.At(name, tensor.StoredType(), tensor.shape, TensorMemory.Pointer(tensor));
+    }
+
+    /// <summary>The element type that a tensor has in a file.</summary>
+    /// <exception cref="ArgumentException">The format lacks it.</exception>
+    public static SafetensorsType StoredType(this Tensor tensor)
+    {
+        ArgumentNullException.ThrowIfNull(tensor);
         foreach (var type in Enum.GetValues<SafetensorsType>())
-            if (Counterpart(type) == tensor.dtype) return SafetensorsTensor.At(name, type, tensor.shape, TensorMemory.Pointer(tensor));
+            if (Counterpart(type) == tensor.dtype) return type;
         throw new ArgumentException($"safetensors has no counterpart of {tensor.dtype}", nameof(tensor));
     }
 

@@ -46,8 +46,8 @@ public static class CheckpointConversion
     /// <exception cref="PerennialException">Exit 2: the target exists, the model cannot be cut so, or the source is in this shape already. Exit 3: the source is damaged.</exception>
     public static UniversalManifest ToShape(string source, string target, ParallelShape shape)
     {
-        var placement = new DecoderPlacement(ConfigJson.Read(source), shape);
-        return Write(source, target, (checkpoint, folder) => UniversalConverter.Reshard(checkpoint, folder, placement.State(Slots(checkpoint))), (state, folder) => UniversalConverter.Import(state, folder, placement.State([])));
+        var config = ConfigJson.Read(source);
+        return Write(source, target, (checkpoint, folder) => UniversalConverter.Reshard(checkpoint, folder, SlotPlacement.Layout(config, shape, Slots(checkpoint))), (state, folder) => UniversalConverter.Import(state, folder, SlotPlacement.Layout(config, shape, [])));
     }
 
     /// <summary>Writes one file a tensor, each in its logical shape: readable by any tool, and by any shape.</summary>
@@ -78,8 +78,8 @@ public static class CheckpointConversion
         return manifest!;
     }
 
-    private static IEnumerable<(string Name, bool IsOptimizer)> Slots(UniversalCheckpoint checkpoint) =>
-        checkpoint.Manifest.Slots.Where(slot => slot.Slot.Name != DecoderPlacement.Weights).Select(slot => (slot.Slot.Name, slot.Slot.Role == SlotRole.Optimizer));
+    private static List<(StateSlot Slot, IReadOnlyList<LogicalTensor> Tensors)> Slots(UniversalCheckpoint checkpoint) =>
+        [.. checkpoint.Manifest.Slots.Where(slot => slot.Slot.Name != DecoderPlacement.Weights).Select(slot => (slot.Slot, slot.Stored.Tensors))];
 
     private static SafetensorsTensor Streamed(UniversalCheckpoint checkpoint, LogicalTensor tensor, SafetensorsType? wanted)
     {

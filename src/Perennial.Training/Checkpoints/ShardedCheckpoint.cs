@@ -90,8 +90,11 @@ public static class ShardedCheckpoint
     public static void ReadWhole(string folder, TrainingState state, int optimizerSlots, DecoderConfig config, ulong seed, string stream)
     {
         ArgumentNullException.ThrowIfNull(state);
-        var layout = new DecoderPlacement(config, ParallelShape.Single).State(state.Slots.Select((slot, i) => (slot.Name, i < optimizerSlots)));
-        var buffers = ShardedState.Buffers(state.Parameters.Values, state.Slots);
+        var placement = new DecoderPlacement(config, ParallelShape.Single);
+        var layout = SlotPlacement.Layout(placement, [[
+            .. SlotPlacement.Describe(placement.Global, placement.Global, state.Slots.Take(optimizerSlots), areOptimizers: true),
+            .. SlotPlacement.Describe(placement.Global, placement.Global, state.Slots.Skip(optimizerSlots), areOptimizers: false)]]);
+        var buffers = ShardedState.Whole(state.Parameters.Values, state.Slots);
         var restored = Read(folder, layout, 0, buffers, seed, stream, withExpected: true);
         TransitionGate.Require(restored.Expected!, layout, [RankEvidence.Gather(layout, 0, buffers, restored.Record, restored.Load.Ledgers)]);
         state.Progress = restored.Progress;
@@ -106,7 +109,7 @@ public static class ShardedCheckpoint
     {
         using var checkpoint = UniversalCheckpoint.Open(folder);
         var layout = new DecoderPlacement(config, ParallelShape.Single).State([]);
-        var buffers = ShardedState.Buffers(values, []);
+        var buffers = ShardedState.Whole(values, []);
         UniversalLoad load;
         try
         {

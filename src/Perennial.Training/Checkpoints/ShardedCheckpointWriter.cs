@@ -100,7 +100,7 @@ internal sealed class ShardedCheckpointWriter : IDisposable
     {
         var (rank, temporary) = (state.Decoder.Rank, store.TemporaryOf(step));
         var record = ShardedCheckpoint.Record(taken.Progress!, parts.Recipe.Seed, parts.StreamFingerprint);
-        UniversalWriter.WriteRank(temporary, save, state.Layout, rank, ShardedState.Buffers(taken.Parameters, taken.Slots), record);
+        UniversalWriter.WriteRank(temporary, save, state.Layout, rank, state.Buffers(taken.Parameters, taken.Slots), record);
         if (rank != 0) return null;
         ConfigJson.Write(parts.Config, temporary);
         parts.Data.Tokenizer.Save(temporary);

@@ -14,17 +14,20 @@ internal static class GateExchange
 
     /// <summary>The evidence of all ranks, by rank.</summary>
     /// <exception cref="CommunicatorException">A rank was lost.</exception>
-    public static IReadOnlyList<RankEvidence> Gather(ICommunicator world, RankEvidence mine)
+    public static IReadOnlyList<RankEvidence> Gather(ICommunicator world, RankEvidence mine) => [.. Gather(world, mine.ToJson()).Select(json => RankEvidence.FromJson(json))];
+
+    /// <summary>Bytes of every rank on all, by rank.</summary>
+    /// <exception cref="CommunicatorException">A rank was lost.</exception>
+    public static IReadOnlyList<byte[]> Gather(ICommunicator world, byte[] own)
     {
-        var own = mine.ToJson();
         var counts = new long[world.Size];
         world.AllGather([own.Length], counts, [.. Enumerable.Repeat(1L, world.Size)]);
         var all = new byte[counts.Sum()];
         world.AllGather(own, all, counts);
-        var (list, at) = (new List<RankEvidence>(), 0);
+        var (list, at) = (new List<byte[]>(), 0);
         foreach (var count in counts)
         {
-            list.Add(RankEvidence.FromJson(all.AsSpan(at, (int)count)));
+            list.Add(all.AsSpan(at, (int)count).ToArray());
             at += (int)count;
         }
         return list;

@@ -61,14 +61,19 @@ public sealed class LocalWorld : IDisposable
     /// <param name="optimizer">Makes the optimizer of a rank.</param>
     /// <param name="microRows">Rows of a micro-batch.</param>
     /// <param name="precision">Precision of matrix products.</param>
-    public LocalWorld(DecoderConfig config, ParallelShape shape, Func<FlatParameters, IOptimizer> optimizer, int microRows = 2, Precision precision = Precision.Float32)
+    /// <param name="atTensors">Whether ZeRO must cut between tensors only.</param>
+    public LocalWorld(DecoderConfig config, ParallelShape shape, Func<FlatParameters, IOptimizer> optimizer, int microRows = 2, Precision precision = Precision.Float32, bool atTensors = false)
     {
         ArgumentNullException.ThrowIfNull(shape);
         this.microRows = microRows;
-        Placement = new DecoderPlacement(config, shape);
+        Placement = new DecoderPlacement(config, shape, atTensors);
         ranks = [.. Enumerable.Range(0, shape.Ranks).Select(rank => new LocalRank(Placement, rank, precision, optimizer))];
         var hub = new ThreadHub();
-        Each(rank => rank.Decoder.Join(hub.Create(new GroupSettings { Name = "world", Rank = rank.Decoder.Rank, Size = shape.Ranks })));
+        Each(rank =>
+        {
+            rank.Decoder.Join(hub.Create(new GroupSettings { Name = "world", Rank = rank.Decoder.Rank, Size = shape.Ranks }));
+            rank.State.Meet();
+        });
     }
 
     /// <summary>Where everything is.</summary>

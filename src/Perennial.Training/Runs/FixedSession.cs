@@ -3,6 +3,7 @@ using System.IO.Hashing;
 using System.Text;
 using Perennial.Core;
 using Perennial.Core.Recipes;
+using Perennial.Optimization;
 using Perennial.Resilience.Groups;
 using Perennial.Resilience.Plans;
 using Perennial.Resilience.Universal;
@@ -45,7 +46,6 @@ internal sealed class FixedSession : IRunSession
     {
         (this.parts, this.folder, this.options, this.observers, this.earlierSteps, this.cancellation) = (parts, folder, options, observers, earlierSteps, cancellation);
         decoder = parts.Parallel!;
-        if (parts.Optimizer.Derived is { } derived) throw PerennialException.Usage($"parallel: optimizer '{parts.Recipe.Optimizer.Kind}' gives its models other weights ('{derived.Name}') than it trains, which parts of a model do not know; use data parallelism (tensor: 1, pipeline: 1, zero: 0)");
         state = new ShardedState(decoder, parts.Optimizer.Slots, [.. parts.State.Slots.Skip(parts.Optimizer.Slots.Count)]);
         world = new FixedWorld(options.Parallel!);
         replicas = new FixedReplicas(decoder, () => world.Epoch);
@@ -119,6 +119,7 @@ internal sealed class FixedSession : IRunSession
                     decoder.Join(world.Rejoin(lost));
                 }
                 var clock = Stopwatch.GetTimestamp();
+                state.Meet();
                 if (!hasState) Open();
                 var begins = !hasState;
                 var how = Agree();
@@ -304,6 +305,7 @@ internal sealed class FixedSession : IRunSession
     private void Evaluate(bool withSamples)
     {
         if (!parts.Practices.OfType<EvaluatePractice>().Any()) service.Evaluate("raw");
+        if (parts.Optimizer.Derived is { } derived) EvaluateDerived(derived);
         foreach (var practice in parts.Practices) practice.AtInterval(loop.Context);
         if (!withSamples) return;
         service.Gather();
@@ -311,6 +313,27 @@ internal sealed class FixedSession : IRunSession
             foreach (var prompt in parts.Recipe.Evaluation.Prompts) Tell(new SampleWritten(Progress.Step, prompt, SampleText.Write(parts, prompt, model)));
         if (Mixture.Measure(parts) is { } measured) Tell(measured);
         TorchRuntime.ReleaseFreeMemory();
+    }
+
+    /// <summary>Scores the weights that the optimizer means to be used in place of those it trains: each rank has them of what it updates.</summary>
+    private void EvaluateDerived(DerivedWeights derived)
+    {
+        using var scope = TorchSharp.torch.NewDisposeScope();
+        using var _ = TorchSharp.torch.no_grad();
+        var own = decoder.Kept.Values.clone();
+        try
+        {
+            var values = TorchSharp.torch.empty_like(decoder.Trained.Values);
+            derived.Fill(decoder.Trained.Values, parts.Optimizer.Slots, values);
+            decoder.Trained.Values.copy_(values);
+            decoder.Publish();
+            service.Evaluate(derived.Name);
+        }
+        finally
+        {
+            decoder.Kept.Values.copy_(own);
+            decoder.Model.ParametersChanged();
+        }
     }
 
     private ProgressRecord Record() => ShardedCheckpoint.Record(Progress, parts.Recipe.Seed, parts.StreamFingerprint);

@@ -37,7 +37,7 @@ public sealed record MuonOptions : AdamOptions
         var elements = mine.Sum(entry => entry.Length);
         return new(
             elements * sizeof(float) + AdamMoments.Bytes(rest), elements * 5 * sizeof(float) + AdamMoments.MovedBytes(rest),
-            MatrixPart.Of(mine).Sum(part => NewtonSchulz.Flops(part.Rows, part.Columns, Iterations)), Rounds ? Precision.Bfloat16 : Precision.Float32);
+            MatrixPart.Of(mine).Sum(part => NewtonSchulz.Flops(ProductType, part.Rows, part.Columns, Iterations)), Rounds ? Precision.Bfloat16 : Precision.Float32);
     }
 
     /// <summary>Entries that are Muon's, as matrices, and those that are AdamW's.</summary>
@@ -45,6 +45,8 @@ public sealed record MuonOptions : AdamOptions
         ([.. layout.Entries.Where(IsMine).Select(entry => entry with { Kind = EntryKind.Matrix })], [.. layout.Entries.Where(entry => !IsMine(entry))]);
 
     internal bool Rounds => Products == SlotPrecision.Bfloat16 && Bfloat16.IsNative;
+
+    internal ScalarType ProductType => Rounds ? ScalarType.BFloat16 : ScalarType.Float32;
 
     private bool IsMine(FlatEntry entry) => entry.Kind == EntryKind.Matrix || (Tables && entry.Kind == EntryKind.Table);
 }
@@ -58,13 +60,14 @@ public sealed record MuonOptions : AdamOptions
 [Component("muon")]
 public sealed class Muon : IEntryOptimizer
 {
+    private const long LargestAlone = 1 << 20;
     private readonly MuonOptions options;
     private readonly FlatParameters parameters;
     private readonly AdamMoments rest;
     private readonly Dictionary<string, MatrixPart[]> parts;
     private readonly SlotOffsets offsets;
     private readonly Tensor momentum;
-    private readonly NewtonSchulz newtonSchulz;
+    private readonly NewtonSchulzPool scratches;
     private readonly bool rounds;
 
     /// <summary>Momentum and moments start at zero.</summary>
@@ -79,7 +82,7 @@ public sealed class Muon : IEntryOptimizer
         momentum = HugePages.Zeros(offsets.Length);
         rest = new AdamMoments("muon.rest", parameters, others);
         rounds = options.Rounds;
-        newtonSchulz = new NewtonSchulz(rounds ? ScalarType.BFloat16 : ScalarType.Float32);
+        scratches = new NewtonSchulzPool(options.ProductType);
         Slots = [.. offsets.Length == 0 ? [] : new[] { new StateSlot("muon.momentum", momentum) { Index = SlotIndex.Of(mine) } }, .. rest.Slots];
     }
 
@@ -101,11 +104,11 @@ public sealed class Muon : IEntryOptimizer
     {
         ArgumentNullException.ThrowIfNull(entries);
         rest.Step(entries, options.Adam(step, rate * options.OtherRate, gradientScale));
-        foreach (var entry in entries)
-        {
-            if (!parts.TryGetValue(entry.Name, out var matrices)) continue;
-            foreach (var part in matrices) Update(part, rate, (float)gradientScale);
-        }
+        // Small matrices go a thread each, which wastes less than sharing every product; the result is the same.
+        var matrices = entries.SelectMany(entry => parts.GetValueOrDefault(entry.Name) ?? []).ToLookup(part => part.Rows * part.Columns <= LargestAlone);
+        foreach (var part in matrices[false]) Update(part, rate, (float)gradientScale);
+        var small = matrices[true].OrderByDescending(part => part.Rows * part.Columns).ToList();
+        ThreadTeam.For(small.Count, i => Update(small[i], rate, (float)gradientScale));
     }
 
     /// <inheritdoc/>
@@ -113,7 +116,7 @@ public sealed class Muon : IEntryOptimizer
     {
         rest.Dispose();
         momentum.Dispose();
-        newtonSchulz.Dispose();
+        scratches.Dispose();
     }
 
     private unsafe void Update(MatrixPart part, double rate, float scale)
@@ -125,13 +128,15 @@ public sealed class Muon : IEntryOptimizer
         var mu = (float)options.Momentum;
         var squares = MomentumKernel.Accumulate(gradients, kept, rows, columns, stride, scale, mu, options.Nesterov);
         var inverse = (float)(1 / (Math.Sqrt(squares) + 1e-8));
-        var input = newtonSchulz.Input(rows, columns);
+        var scratch = scratches.Rent(rows, columns);
+        var input = scratch.Input;
         if (rounds) MomentumKernel.Direction<Bfloat16Storage>(gradients, kept, TensorMemory.Pointer(input), rows, columns, stride, scale, mu, options.Nesterov, inverse);
         else MomentumKernel.Direction<Float32Storage>(gradients, kept, TensorMemory.Pointer(input), rows, columns, stride, scale, mu, options.Nesterov, inverse);
-        var direction = newtonSchulz.Iterate(rows, columns, options.Iterations);
+        var direction = scratch.Iterate(options.Iterations);
         var move = (float)(-rate * 0.2 * Math.Sqrt(Math.Max(rows, columns)));
         var keep = (float)(1 - rate * options.Decay);
         if (rounds) MomentumKernel.Move<Bfloat16Storage>(values, TensorMemory.Pointer(direction), rows, columns, stride, move, keep);
         else MomentumKernel.Move<Float32Storage>(values, TensorMemory.Pointer(direction), rows, columns, stride, move, keep);
+        scratches.Return(scratch);
     }
 }

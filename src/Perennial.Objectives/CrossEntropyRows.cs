@@ -44,7 +44,7 @@ internal static unsafe class CrossEntropyRows<T>
         var wanted = Read(logits, (int)target);
 
         var highest = Vector256.Load(last);
-        for (var i = 0; i < whole; i += 8) highest = Vector256.Max(highest, T.Load(logits, i));
+        for (var i = 0; i < whole; i += 8) highest = Vector256.MaxNative(highest, T.Load(logits, i));
         var peak = highest[0];
         for (var i = 1; i < 8; i++) peak = MathF.Max(peak, highest[i]);
 

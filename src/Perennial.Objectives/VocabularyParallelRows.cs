@@ -66,7 +66,7 @@ internal static unsafe class VocabularyParallelRows<T>
     {
         var highest = Vector256.Create(float.NegativeInfinity);
         var whole = count & ~7;
-        for (var i = 0; i < whole; i += 8) highest = Vector256.Max(highest, T.Load(logits, i));
+        for (var i = 0; i < whole; i += 8) highest = Vector256.MaxNative(highest, T.Load(logits, i));
         var peak = float.NegativeInfinity;
         for (var i = 0; i < 8; i++) peak = MathF.Max(peak, highest[i]);
         for (var i = whole; i < count; i++) peak = MathF.Max(peak, Read(logits, i));

@@ -36,9 +36,11 @@ public class DynamicMapTests
             Assert.Equal(code, DynamicMap.Encode(Vector256.Create(map[code]), tables, signed)[5]);
         }
         var random = new Random(4);
-        for (var i = 0; i < 20000; i++)
+        // Numbers anywhere, and both neighbours of every power of two.
+        var tried = Enumerable.Range(0, 20000).Select(_ => (float)Math.Pow(10, -8 * random.NextDouble()))
+            .Concat(Enumerable.Range(0, 40).SelectMany(i => MathF.Pow(2, -i) is var power ? new[] { power, MathF.BitDecrement(power), i == 0 ? power : MathF.BitIncrement(power) } : []));
+        foreach (var number in tried.SelectMany(number => signed ? new[] { number, -number } : [number]))
         {
-            var number = (float)(Math.Pow(10, -8 * random.NextDouble()) * (signed && i % 2 == 0 ? -1 : 1));
             var chosen = map[DynamicMap.Encode(Vector256.Create(number), tables, signed)[0]];
             var best = map.Min(value => Math.Abs(value - number));
             Assert.True(Math.Abs(chosen - number) <= best + 1e-6f * Math.Abs(number), $"{number}: {chosen}");

@@ -22,6 +22,10 @@ public sealed record InstructionResidualsOptions
     [Range(0.0, 10.0, MinimumIsExclusive = true)]
     public double TuneRate { get; init; } = 0.5;
 
+    /// <summary>The continued pre-training's rate over the pre-training's.</summary>
+    [Range(0.0, 10.0, MinimumIsExclusive = true)]
+    public double ContinueRate { get; init; } = 1;
+
     /// <summary>Steps on the second text after which everything is measured, rising; the last is the largest size.</summary>
     [MinLength(1)]
     public IReadOnlyList<int> Sizes { get; init; } = [100, 300, 900];
@@ -65,15 +69,17 @@ public sealed class InstructionResiduals(InstructionResidualsOptions options) : 
 
         string Pretrain(string name, RecipeNode from, string text, int steps, string? start) => stages.Train(name, (start is null ? from : from.With("model", $"{{ kind: checkpoint, path: {start} }}"))
             .With("data.sources", $"[{{ path: {text} }}]").With("training.steps", $"{steps}").With("resilience.checkpoint", $"{options.Sizes[0]} steps").With("resilience.keep", "1000"));
+        string Rate(double share) => (rate * share).ToString("R", System.Globalization.CultureInfo.InvariantCulture);
+        var gentle = recipe.With("optimizer.rate", Rate(options.ContinueRate));
         string Tune(string name, string start) => stages.Train(name, recipe.With("model", $"{{ kind: checkpoint, path: {start} }}").With("data.sources", $"[{{ path: {taught} }}]")
             .With("data.documents", "separate").With("objective", $"{{ kind: response, after: \"{Exercise.Separator}\" }}").With("training.steps", $"{options.TuneSteps}")
-            .With("optimizer.rate", (rate * options.TuneRate).ToString("R", System.Globalization.CultureInfo.InvariantCulture)));
+            .With("optimizer.rate", Rate(options.TuneRate)));
 
         var longest = options.Sizes[^1];
         var basis = Pretrain("base", recipe, first, options.BaseSteps, null);
         var tuned = Tune("tuned", basis);
-        Pretrain("continued-base", recipe, second, longest, basis);
-        Pretrain("continued-tuned", recipe, second, longest, tuned);
+        Pretrain("continued-base", gentle, second, longest, basis);
+        Pretrain("continued-tuned", gentle, second, longest, tuned);
         var residual = stages.FolderOf("residual");
         if (!Directory.Exists(residual)) WeightDelta.Create(basis, tuned, residual);
         string Apply(string name, string onto, double scale = 1)

@@ -173,7 +173,7 @@ internal static unsafe class CausalAttention<T>
     private static float Highest(float* row, int from, int to)
     {
         var highest = Vector256.Load(row + from);
-        for (var n = from + 8; n < to; n += 8) highest = Vector256.Max(highest, Vector256.Load(row + n));
+        for (var n = from + 8; n < to; n += 8) highest = Vector256.MaxNative(highest, Vector256.Load(row + n));
         var half = Vector128.Max(highest.GetLower(), highest.GetUpper());
         return MathF.Max(MathF.Max(half[0], half[1]), MathF.Max(half[2], half[3]));
     }

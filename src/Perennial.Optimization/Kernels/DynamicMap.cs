@@ -30,35 +30,40 @@ internal static class DynamicMap
         return [.. all.Select(value => (float)value)];
     }
 
-    /// <summary>Tables that the vectorized conversions look into, eight entries each, by decade.</summary>
-    /// <param name="Bins">Bins of a decade.</param>
-    /// <param name="Scale">10^(decade − 6).</param>
-    /// <param name="HalfBin">0.9 · 0.5 / bins.</param>
-    /// <param name="BinsPerUnit">bins / (0.9 · scale).</param>
-    internal readonly record struct Tables(Vector256<float> Bins, Vector256<float> Scale, Vector256<float> HalfBin, Vector256<float> BinsPerUnit)
+    /// <summary>
+    /// Tables that the vectorized conversions look into, an entry a decade. Codes of one sign have a rank that is linear in the value within a
+    /// decade and has that decade as its exponent: 2ⁱ … 2ⁱ⁺¹ − 1 signed (1 has rank 128), 2ⁱ⁺¹ … 2ⁱ⁺² − 1 without a sign (zero has 1, 1 has 256).
+    /// </summary>
+    /// <param name="Slope">Value of a step in rank.</param>
+    /// <param name="Start">Value at rank 0.</param>
+    /// <param name="RanksPerUnit">Steps in rank of a unit of value, for the bin that holds a number.</param>
+    /// <param name="RankAtZero">Rank of value 0 on the decade's line.</param>
+    /// <param name="Lowest">Lowest rank.</param>
+    /// <param name="Highest">Highest rank.</param>
+    /// <param name="Next">Smallest magnitude that belongs to the decade behind; infinite behind the last.</param>
+    /// <param name="ToZero">Magnitudes below it are nearest to zero.</param>
+    /// <param name="ToOne">Numbers from it on are nearest to one.</param>
+    internal readonly record struct Tables(
+        Vector256<float> Slope, Vector256<float> Start, Vector256<float> RanksPerUnit, Vector256<float> RankAtZero, Vector256<float> Lowest, Vector256<float> Highest, Vector256<float> Next, float ToZero, float ToOne)
     {
-        /// <summary>Smallest magnitudes of decades 1 … 6 (nearest to their first code), of the first code, and of the code of 1.</summary>
-        public required float[] Thresholds { get; init; }
-
         /// <summary>The tables of one of the two maps.</summary>
         public static Tables Of(bool signed)
         {
-            float[] bins = new float[8], scale = new float[8], half = new float[8], perUnit = new float[8], thresholds = new float[8];
-            for (var decade = 0; decade < Decades; decade++)
-            {
-                var count = 1 << (signed ? decade : decade + 1);
-                var size = Math.Pow(10, decade - Decades + 1);
-                (bins[decade], scale[decade], half[decade], perUnit[decade]) = (count, (float)size, (float)(0.45 / count), (float)(count / (0.9 * size)));
-            }
+            float[] slope = new float[8], start = new float[8], perUnit = new float[8], atZero = new float[8], lowest = new float[8], highest = new float[8], next = new float[8];
             var values = Values(signed);
             // Half-way between a decade's first code and the code before it.
+            float Border(int decade) => (signed ? 127 + (1 << decade) : (1 << (decade + 1)) - 1) is var code ? (float)(((double)values[code] + values[code - 1]) / 2) : 0;
             for (var decade = 0; decade < Decades; decade++)
             {
-                var code = signed ? 127 + (1 << decade) : (1 << (decade + 1)) - 1;
-                thresholds[decade] = (float)(((double)values[code] + values[code - 1]) / 2);
+                double bins = 1 << (signed ? decade : decade + 1), size = Math.Pow(10, decade - Decades + 1);
+                (slope[decade], start[decade]) = ((float)(0.9 * size / bins), (float)(size * (0.1 - 0.9 + 0.45 / bins)));
+                (perUnit[decade], atZero[decade]) = ((float)(bins / (0.9 * size)), (float)(bins - bins * 0.1 / 0.9));
+                (lowest[decade], highest[decade], next[decade]) = ((float)bins, (float)(2 * bins - 1), decade + 1 < Decades ? Border(decade + 1) : float.PositiveInfinity);
             }
-            thresholds[7] = (float)(((double)values[255] + values[254]) / 2);
-            return new(Vector256.Create(bins), Vector256.Create(scale), Vector256.Create(half), Vector256.Create(perUnit)) { Thresholds = thresholds };
+            // The entry behind: 1, and without a sign zero too.
+            (slope[7], start[7]) = signed ? (1f / 128, 0) : (1f / 255, -1f / 255);
+            return new(Vector256.Create(slope), Vector256.Create(start), Vector256.Create(perUnit), Vector256.Create(atZero), Vector256.Create(lowest), Vector256.Create(highest), Vector256.Create(next),
+                Border(0), (float)(((double)values[255] + values[254]) / 2));
         }
     }
 
@@ -69,17 +74,17 @@ internal static class DynamicMap
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> Decode(Vector256<int> code, in Tables tables, bool signed)
     {
-        // The rank among positive codes, counted so that decade i holds 2ⁱ … 2ⁱ⁺¹ − 1 (one more without a sign): its exponent is the decade.
-        var shifted = signed ? code - Vector256.Create(127) : code;
-        var rank = signed ? Vector256.Abs(shifted) : shifted + Vector256<int>.One;
-        var number = Vector256.ConvertToSingle(rank);
-        var bits = number.AsInt32();
-        var exponent = (bits >>> 23) - Vector256.Create(signed ? 127 : 128);
-        var fraction = ((bits & Vector256.Create(0x007FFFFF)) | Vector256.Create(0x3F800000)).AsSingle() - Vector256<float>.One;
-        var value = Look(tables.Scale, exponent) * (Vector256.FusedMultiplyAdd(fraction, Vector256.Create(0.9f), Vector256.Create(0.1f)) + Look(tables.HalfBin, exponent));
-        value = Vector256.ConditionalSelect(Vector256.Equals(code, Vector256.Create(255)).AsSingle(), Vector256<float>.One, value);
-        value = Vector256.ConditionalSelect(Vector256.Equals(shifted, Vector256<int>.Zero).AsSingle(), Vector256<float>.Zero, value);
-        return signed ? Vector256.ConditionalSelect(Vector256.LessThan(shifted, Vector256<int>.Zero).AsSingle(), -value, value) : value;
+        if (!signed)
+        {
+            var counted = Vector256.ConvertToSingle(code + Vector256<int>.One);
+            var at = (counted.AsInt32() >>> 23) - Vector256.Create(128);
+            return Vector256.FusedMultiplyAdd(counted, Look(tables.Slope, at), Look(tables.Start, at));
+        }
+        var shifted = code - Vector256.Create(127);
+        var rank = Vector256.ConvertToSingle(Vector256.Abs(shifted));
+        var decade = (rank.AsInt32() >>> 23) - Vector256.Create(127);
+        var value = Vector256.FusedMultiplyAdd(rank, Look(tables.Slope, decade), Look(tables.Start, decade));
+        return Vector256.AndNot(value, Vector256.Equals(shifted, Vector256<int>.Zero).AsSingle()) ^ (shifted & Vector256.Create(int.MinValue)).AsSingle();
     }
 
     /// <summary>The codes nearest to eight numbers in −1 … 1.</summary>
@@ -87,20 +92,19 @@ internal static class DynamicMap
     public static Vector256<int> Encode(Vector256<float> value, in Tables tables, bool signed)
     {
         var size = signed ? Vector256.Abs(value) : value;
-        var limits = tables.Thresholds;
-        // Comparisons give −1 where true: their sum counts the decades passed.
-        var decade = Vector256<int>.Zero;
-        for (var i = 1; i < Decades; i++) decade -= Vector256.GreaterThanOrEqual(size, Vector256.Create(limits[i])).AsInt32();
-        var bins = Look(tables.Bins, decade);
-        // (size / scale − 0.1) / 0.9 · bins, cut off; what lies between the decades goes to the last bin.
-        var bin = Vector256.Min(Vector256.FusedMultiplyAdd(size, Look(tables.BinsPerUnit, decade), bins * (-0.1f / 0.9f)), bins - Vector256<float>.One);
-        var index = Vector256.ConvertToInt32Native(Vector256.Max(bin, Vector256<float>.Zero));
-        var whole = Vector256.ConvertToInt32Native(bins);
-        var rank = signed ? whole + index : whole - Vector256<int>.One + index;
-        rank = Vector256.ConditionalSelect(Vector256.LessThan(size, Vector256.Create(limits[0])).AsInt32(), Vector256<int>.Zero, rank);
-        if (!signed) return Vector256.ConditionalSelect(Vector256.GreaterThanOrEqual(size, Vector256.Create(limits[7])).AsInt32(), Vector256.Create(255), rank);
-        var code = Vector256.ConditionalSelect(Vector256.LessThan(value, Vector256<float>.Zero).AsInt32(), Vector256.Create(127) - rank, Vector256.Create(127) + rank);
-        return Vector256.ConditionalSelect(Vector256.GreaterThanOrEqual(value, Vector256.Create(limits[7])).AsInt32(), Vector256.Create(255), code);
+        // Borders of decades lie more than a power of two apart: by the exponent (5/16 is near log10 2) a number is in one decade or the next, and
+        // one comparison decides.
+        var above = (size.AsInt32() >>> 23) - Vector256.Create(106);
+        var decade = Vector256.Max(((above << 2) + above) >> 4, Vector256<int>.Zero);
+        decade -= Vector256.GreaterThanOrEqual(size, Look(tables.Next, decade)).AsInt32();
+        var number = Vector256.FusedMultiplyAdd(size, Look(tables.RanksPerUnit, decade), Look(tables.RankAtZero, decade));
+        // What lies between the decades goes to the nearer end.
+        number = Vector256.MaxNative(Vector256.MinNative(number, Look(tables.Highest, decade)), Look(tables.Lowest, decade));
+        var rank = Vector256.ConvertToInt32Native(number) - Vector256.GreaterThanOrEqual(value, Vector256.Create(tables.ToOne)).AsInt32();
+        rank &= Vector256.GreaterThanOrEqual(size, Vector256.Create(tables.ToZero)).AsInt32();
+        if (!signed) return Vector256.Max(rank - Vector256<int>.One, Vector256<int>.Zero);
+        var negative = value.AsInt32() >> 31;
+        return Vector256.Create(127) + ((rank ^ negative) - negative);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -66,8 +66,8 @@ internal readonly unsafe struct QuantizedAdamKernel(AdamStep step)
             var square = Vector256.FusedMultiplyAdd(DynamicMap.Decode(Load(v + i), unsigned, signed: false) * old2, decay2, gradient * gradient * rest2);
             moment.Store(firsts + i);
             square.Store(seconds + i);
-            most1 = Vector256.Max(most1, Vector256.Abs(moment));
-            most2 = Vector256.Max(most2, square);
+            most1 = Vector256.MaxNative(most1, Vector256.Abs(moment));
+            most2 = Vector256.MaxNative(most2, square);
             var direction = moment / Vector256.FusedMultiplyAdd(Vector256.Sqrt(square), root, small);
             Vector256.FusedMultiplyAdd(direction, move, Vector256.Load(p + i) * kept).Store(p + i);
         }
@@ -82,9 +82,9 @@ internal readonly unsafe struct QuantizedAdamKernel(AdamStep step)
 
     private static float Largest(Vector256<float> values)
     {
-        var largest = values[0];
-        for (var i = 1; i < 8; i++) largest = MathF.Max(largest, values[i]);
-        return largest;
+        var four = Vector128.MaxNative(values.GetLower(), values.GetUpper());
+        var two = Vector128.MaxNative(four, Vector128.Shuffle(four, Vector128.Create(2, 3, 0, 1)));
+        return float.MaxNative(two[0], two[1]);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

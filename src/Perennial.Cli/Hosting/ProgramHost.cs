@@ -20,6 +20,9 @@ public static class ProgramHost
     /// <summary>Commands that hear an interruption themselves, to save what they have; all others just end.</summary>
     private static readonly string[] Saving = ["train", "launch", "snapshot-host", "verify-resume", "papers", "data"];
 
+    /// <summary>How long a benchmark may take to hear an interruption and remove what it made.</summary>
+    private static readonly TimeSpan BenchPatience = TimeSpan.FromSeconds(5);
+
     /// <summary>Runs a command line.</summary>
     /// <returns>The exit code of the design, section 5.</returns>
     public static int Run(string[] args, TextWriter output, TextWriter error)
@@ -30,9 +33,16 @@ public static class ProgramHost
             // The first signal saves and leaves; a second one is left to the system, which ends the process.
             if (interrupted.IsCancellationRequested) return;
             signal.Cancel = true;
-            if (!Saving.Contains(args.FirstOrDefault())) Environment.Exit((int)ExitCode.Interrupted);
-            error.WriteLine("interrupted: stopping at the next safe point (press again to stop at once)");
+            if (Saving.Contains(args.FirstOrDefault())) error.WriteLine("interrupted: stopping at the next safe point (press again to stop at once)");
+            else if (args.FirstOrDefault() == "bench") Task.Delay(BenchPatience).ContinueWith(_ => End(), TaskScheduler.Default);
+            else End();
             interrupted.Cancel();
+        }
+        void End()
+        {
+            output.Flush();
+            error.Flush();
+            AbruptExit.With((int)ExitCode.Interrupted);
         }
         using var sigint = PosixSignalRegistration.Create(PosixSignal.SIGINT, OnSignal);
         using var sigterm = PosixSignalRegistration.Create(PosixSignal.SIGTERM, OnSignal);

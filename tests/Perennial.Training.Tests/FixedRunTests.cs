@@ -18,8 +18,7 @@ namespace Perennial.Training.Tests;
 public sealed class FixedRunTests(PreparedText text) : IClassFixture<PreparedText>, IDisposable
 {
     private readonly string place = Directory.CreateTempSubdirectory("perennial-fixed-").FullName;
-    private readonly ComponentRegistry components = ComponentRegistry.Scan(
-        [typeof(DataOptions).Assembly, typeof(Decoder).Assembly, typeof(CausalObjective).Assembly, typeof(AdamW).Assembly, typeof(TrainingRun).Assembly]);
+    private readonly ComponentRegistry components = House.Components;
 
     public void Dispose() => Directory.Delete(place, recursive: true);
 

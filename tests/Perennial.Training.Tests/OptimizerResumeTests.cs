@@ -12,8 +12,7 @@ namespace Perennial.Training.Tests;
 /// <summary>Every optimizer in a real run: stopped at any step and started again, the state is that of the run that was let through.</summary>
 public sealed class OptimizerResumeTests : IDisposable
 {
-    private static readonly ComponentRegistry Components = ComponentRegistry.Scan(
-        [typeof(DataOptions).Assembly, typeof(Decoder).Assembly, typeof(CausalObjective).Assembly, typeof(AdamW).Assembly, typeof(TrainingRun).Assembly]);
+    private static readonly ComponentRegistry Components = House.Components;
 
     private readonly string place = Directory.CreateTempSubdirectory("perennial-optimizers-").FullName;
 

@@ -17,8 +17,7 @@ namespace Perennial.Training.Tests;
 public sealed class ParallelRunTests : IDisposable
 {
     private readonly string place = Directory.CreateTempSubdirectory("perennial-parallel-").FullName;
-    private readonly ComponentRegistry components = ComponentRegistry.Scan(
-        [typeof(DataOptions).Assembly, typeof(Decoder).Assembly, typeof(CausalObjective).Assembly, typeof(AdamW).Assembly, typeof(TrainingRun).Assembly]);
+    private readonly ComponentRegistry components = House.Components;
 
     public ParallelRunTests()
     {

@@ -16,8 +16,7 @@ namespace Perennial.Training.Tests;
 public sealed class ParameterizationRunTests : IDisposable
 {
     private readonly string place = Directory.CreateTempSubdirectory("perennial-forms-").FullName;
-    private readonly ComponentRegistry components = ComponentRegistry.Scan(
-        [typeof(DataOptions).Assembly, typeof(Decoder).Assembly, typeof(CausalObjective).Assembly, typeof(AdamW).Assembly, typeof(TrainingRun).Assembly]);
+    private readonly ComponentRegistry components = House.Components;
 
     public ParameterizationRunTests()
     {

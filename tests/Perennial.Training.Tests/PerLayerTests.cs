@@ -14,8 +14,7 @@ namespace Perennial.Training.Tests;
 public sealed class PerLayerTests : IDisposable
 {
     private readonly string place = Directory.CreateTempSubdirectory("perennial-per-layer-").FullName;
-    private readonly ComponentRegistry components = ComponentRegistry.Scan(
-        [typeof(DataOptions).Assembly, typeof(Decoder).Assembly, typeof(CausalObjective).Assembly, typeof(AdamW).Assembly, typeof(TrainingRun).Assembly, typeof(PoisonPractice).Assembly]);
+    private readonly ComponentRegistry components = House.WithTests;
 
     public PerLayerTests()
     {

@@ -47,8 +47,7 @@ public sealed class PoisonPractice(PoisonOptions options, FlatParameters paramet
 public sealed class SpikePolicyTests : IDisposable
 {
     private readonly string place = Directory.CreateTempSubdirectory("perennial-spikes-").FullName;
-    private readonly ComponentRegistry components = ComponentRegistry.Scan(
-        [typeof(DataOptions).Assembly, typeof(Decoder).Assembly, typeof(CausalObjective).Assembly, typeof(AdamW).Assembly, typeof(TrainingRun).Assembly, typeof(PoisonPractice).Assembly]);
+    private readonly ComponentRegistry components = House.WithTests;
 
     public SpikePolicyTests()
     {

@@ -15,8 +15,7 @@ namespace Perennial.Training.Tests;
 public sealed class StageRunTests : IDisposable
 {
     private readonly string place = Directory.CreateTempSubdirectory("perennial-stages-").FullName;
-    private readonly ComponentRegistry components = ComponentRegistry.Scan(
-        [typeof(DataOptions).Assembly, typeof(Decoder).Assembly, typeof(CausalObjective).Assembly, typeof(AdamW).Assembly, typeof(TrainingRun).Assembly]);
+    private readonly ComponentRegistry components = House.Components;
 
     public StageRunTests()
     {

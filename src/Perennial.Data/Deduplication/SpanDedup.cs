@@ -56,16 +56,6 @@ public sealed record SpanDedupOptions
 [Component("span-dedup")]
 public sealed class SpanDedup(SpanDedupOptions options) : ICorpusFilter
 {
-    private readonly record struct Entry(ulong Hash, DocumentKey Key, int Unit) : IComparable<Entry>
-    {
-        public int CompareTo(Entry other) => Hash != other.Hash ? Hash.CompareTo(other.Hash) : Key != other.Key ? Key.CompareTo(other.Key) : Unit.CompareTo(other.Unit);
-    }
-
-    private readonly record struct Cut(DocumentKey Key, int Unit) : IComparable<Cut>
-    {
-        public int CompareTo(Cut other) => Key != other.Key ? Key.CompareTo(other.Key) : Unit.CompareTo(other.Unit);
-    }
-
     /// <inheritdoc/>
     public void Sketch(Document document, IBufferWriter<byte> sketch)
     {
@@ -88,18 +78,18 @@ public sealed class SpanDedup(SpanDedupOptions options) : ICorpusFilter
     public void Decide(ICorpus corpus, IDecisions decisions)
     {
         ArgumentNullException.ThrowIfNull(corpus);
-        using var sorter = new ExternalSorter<Entry>(corpus.Scratch, "spans", corpus.Memory / 2);
+        using var sorter = new ExternalSorter<HashedPlace>(corpus.Scratch, "spans", corpus.Memory / 2);
         foreach (var (key, sketch) in corpus.Sketches())
         {
-            for (var at = 0; at < sketch.Length; at += 12) sorter.Add(new Entry(BinaryPrimitives.ReadUInt64LittleEndian(sketch.Span[at..]), key, BinaryPrimitives.ReadInt32LittleEndian(sketch.Span[(at + 8)..])));
+            for (var at = 0; at < sketch.Length; at += 12) sorter.Add(new HashedPlace(BinaryPrimitives.ReadUInt64LittleEndian(sketch.Span[at..]), key, BinaryPrimitives.ReadInt32LittleEndian(sketch.Span[(at + 8)..])));
         }
-        using var cuts = new ExternalSorter<Cut>(corpus.Scratch, "cuts", corpus.Memory / 4);
+        using var cuts = new ExternalSorter<Place>(corpus.Scratch, "cuts", corpus.Memory / 4);
         var (present, seen) = (0UL, 0);
         foreach (var entry in sorter.Sorted())
         {
             (present, seen) = entry.Hash == present ? (present, seen + 1) : (entry.Hash, 1);
             if (seen <= options.Keep) continue;
-            for (var unit = 0; unit < options.Window; unit++) cuts.Add(new Cut(entry.Key, entry.Unit + unit));
+            for (var unit = 0; unit < options.Window; unit++) cuts.Add(new Place(entry.Key, entry.Unit + unit));
         }
         var (units, current) = (new List<int>(), default(DocumentKey));
         void Close()

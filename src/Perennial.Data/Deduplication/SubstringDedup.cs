@@ -32,16 +32,6 @@ public sealed class SubstringDedup(SubstringDedupOptions options) : ICorpusFilte
     // Bytes of memory that a word of a suffix array's text takes: text, suffixes, ranks, prefixes, bookkeeping.
     private const int BytesOfWord = 40;
 
-    private readonly record struct Fingerprint(ulong Hash, DocumentKey Key, int Position) : IComparable<Fingerprint>
-    {
-        public int CompareTo(Fingerprint other) => Hash != other.Hash ? Hash.CompareTo(other.Hash) : Key != other.Key ? Key.CompareTo(other.Key) : Position.CompareTo(other.Position);
-    }
-
-    private readonly record struct Cut(DocumentKey Key, int Word) : IComparable<Cut>
-    {
-        public int CompareTo(Cut other) => Key != other.Key ? Key.CompareTo(other.Key) : Word.CompareTo(other.Word);
-    }
-
     /// <inheritdoc/>
     public void Sketch(Document document, IBufferWriter<byte> sketch)
     {
@@ -61,7 +51,7 @@ public sealed class SubstringDedup(SubstringDedupOptions options) : ICorpusFilte
         ArgumentNullException.ThrowIfNull(corpus);
         var suspects = Suspects(corpus);
         corpus.Note("documents that share a stretch", suspects.Count);
-        using var cuts = new ExternalSorter<Cut>(corpus.Scratch, "cuts", corpus.Memory / 4);
+        using var cuts = new ExternalSorter<Place>(corpus.Scratch, "cuts", corpus.Memory / 4);
         var blocks = Blocks(corpus, suspects);
         for (var one = 0; one < blocks.Count; one++)
         {
@@ -110,7 +100,7 @@ public sealed class SubstringDedup(SubstringDedupOptions options) : ICorpusFilte
         // Any stretch of the full length holds one selected window of about half of it.
         var size = Math.Max(4, options.Words / 2);
         var window = options.Words - size + 1;
-        using var sorter = new ExternalSorter<Fingerprint>(corpus.Scratch, "fingerprints", corpus.Memory / 2);
+        using var sorter = new ExternalSorter<HashedPlace>(corpus.Scratch, "fingerprints", corpus.Memory / 2);
         var rolling = new List<ulong>();
         foreach (var (key, sketch) in corpus.Sketches())
         {
@@ -123,12 +113,12 @@ public sealed class SubstringDedup(SubstringDedupOptions options) : ICorpusFilte
                 {
                     if (last < i) last = Least(hashes, i, window);
                     else last = i + window - 1;
-                    sorter.Add(new Fingerprint(hashes[last], key, last));
+                    sorter.Add(new HashedPlace(hashes[last], key, last));
                 }
             }
         }
         var suspects = new HashSet<DocumentKey>();
-        Fingerprint? before = null;
+        HashedPlace? before = null;
         foreach (var fingerprint in sorter.Sorted())
         {
             if (before is { } same && same.Hash == fingerprint.Hash)
@@ -184,7 +174,7 @@ public sealed class SubstringDedup(SubstringDedupOptions options) : ICorpusFilte
         return blocks;
     }
 
-    private void Compare(ICorpus corpus, List<(DocumentKey Key, ulong[] Words)> documents, ExternalSorter<Cut> cuts)
+    private void Compare(ICorpus corpus, List<(DocumentKey Key, ulong[] Words)> documents, ExternalSorter<Place> cuts)
     {
         corpus.Cancellation.ThrowIfCancellationRequested();
         var length = documents.Sum(document => document.Words.Length + 1);
@@ -222,13 +212,13 @@ public sealed class SubstringDedup(SubstringDedupOptions options) : ICorpusFilte
                 if (suffixes[j] == first) continue;
                 var owner = Array.BinarySearch(owners, suffixes[j]);
                 if (owner < 0) owner = ~owner - 1;
-                cuts.Add(new Cut(documents[owner].Key, suffixes[j] - owners[owner]));
+                cuts.Add(new Place(documents[owner].Key, suffixes[j] - owners[owner]));
             }
             i = end + 1;
         }
     }
 
-    private void Write(IEnumerable<Cut> cuts, IDecisions decisions)
+    private void Write(IEnumerable<Place> cuts, IDecisions decisions)
     {
         var (ranges, key) = (new List<int>(), default(DocumentKey));
         void Close()
@@ -240,8 +230,8 @@ public sealed class SubstringDedup(SubstringDedupOptions options) : ICorpusFilte
         {
             if (cut.Key != key) Close();
             key = cut.Key;
-            if (ranges.Count > 0 && cut.Word <= ranges[^1]) ranges[^1] = Math.Max(ranges[^1], cut.Word + options.Words);
-            else ranges.AddRange([cut.Word, cut.Word + options.Words]);
+            if (ranges.Count > 0 && cut.Unit <= ranges[^1]) ranges[^1] = Math.Max(ranges[^1], cut.Unit + options.Words);
+            else ranges.AddRange([cut.Unit, cut.Unit + options.Words]);
         }
         Close();
     }

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
 
@@ -9,63 +10,46 @@ namespace Perennial.Data.Shards;
 /// </summary>
 internal static unsafe class TokenWidening
 {
-    /// <summary>Widens two-byte tokens.</summary>
+    private const int Line = 64;
+
+    /// <summary>Widens tokens.</summary>
+    /// <typeparam name="T"><see cref="ushort"/> or <see cref="uint"/>.</typeparam>
     /// <param name="source">The tokens.</param>
     /// <param name="destination">Their ids.</param>
     /// <param name="later">What is read later; <paramref name="source"/> itself for nothing.</param>
-    public static void Widen(ushort* source, Span<long> destination, ushort* later)
+    public static void Widen<T>(T* source, Span<long> destination, T* later)
+        where T : unmanaged
     {
         var i = 0;
+        var step = Line / sizeof(T);
         var distance = later - source;
         fixed (long* target = destination)
         {
             if (Avx512F.IsSupported)
             {
-                for (; i + 32 <= destination.Length; i += 32)
+                for (; i + step <= destination.Length; i += step)
                 {
                     Sse.Prefetch0(source + i + distance);
-                    for (var j = i; j < i + 32; j += 8) Avx512F.ConvertToVector512Int64(Vector128.Load(source + j)).Store(target + j);
+                    for (var j = i; j < i + step; j += 8) Eight(source + j).Store(target + j);
                 }
             }
             else if (Avx2.IsSupported)
             {
-                for (; i + 32 <= destination.Length; i += 32)
+                for (; i + step <= destination.Length; i += step)
                 {
                     Sse.Prefetch0(source + i + distance);
-                    for (var j = i; j < i + 32; j += 4) Avx2.ConvertToVector256Int64(source + j).Store(target + j);
+                    for (var j = i; j < i + step; j += 4) Four(source + j).Store(target + j);
                 }
             }
-            for (; i < destination.Length; i++) target[i] = source[i];
+            for (; i < destination.Length; i++) target[i] = sizeof(T) == sizeof(ushort) ? ((ushort*)source)[i] : ((uint*)source)[i];
         }
     }
 
-    /// <summary>Widens four-byte tokens.</summary>
-    /// <param name="source">The tokens.</param>
-    /// <param name="destination">Their ids.</param>
-    /// <param name="later">What is read later; <paramref name="source"/> itself for nothing.</param>
-    public static void Widen(uint* source, Span<long> destination, uint* later)
-    {
-        var i = 0;
-        var distance = later - source;
-        fixed (long* target = destination)
-        {
-            if (Avx512F.IsSupported)
-            {
-                for (; i + 16 <= destination.Length; i += 16)
-                {
-                    Sse.Prefetch0(source + i + distance);
-                    for (var j = i; j < i + 16; j += 8) Avx512F.ConvertToVector512Int64(Vector256.Load(source + j)).Store(target + j);
-                }
-            }
-            else if (Avx2.IsSupported)
-            {
-                for (; i + 16 <= destination.Length; i += 16)
-                {
-                    Sse.Prefetch0(source + i + distance);
-                    for (var j = i; j < i + 16; j += 4) Avx2.ConvertToVector256Int64(source + j).Store(target + j);
-                }
-            }
-            for (; i < destination.Length; i++) target[i] = source[i];
-        }
-    }
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<long> Eight<T>(T* source)
+        where T : unmanaged => sizeof(T) == sizeof(ushort) ? Avx512F.ConvertToVector512Int64(Vector128.Load((ushort*)source)) : Avx512F.ConvertToVector512Int64(Vector256.Load((uint*)source));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<long> Four<T>(T* source)
+        where T : unmanaged => sizeof(T) == sizeof(ushort) ? Avx2.ConvertToVector256Int64((ushort*)source) : Avx2.ConvertToVector256Int64((uint*)source);
 }

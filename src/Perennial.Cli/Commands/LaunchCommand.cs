@@ -55,7 +55,7 @@ internal static class LaunchCommand
             var address = embedded?.Address ?? StoreAddress.Parse(parsed.GetValue(store)!);
             var restarts = bound.Resilience.Policy.Create().Restarts;
             // A restart is from disk: nothing is kept in memory for it. Under a fixed shape what outlives a process is its peers' memory and the checkpoints.
-            IReadOnlyList<NodeManager> managers = bound.Resilience.Snapshot.Amount > 0 && !restarts && bound.Parallel is not { IsFixed: true } ? [.. Enumerable.Range(0, places).Select(node => new NodeManager(folder.SnapshotId(), $"node{node}"))] : [];
+            IReadOnlyList<NodeManager> managers = bound.Resilience.Snapshot.IsOn && !restarts && bound.Parallel is not { IsFixed: true } ? [.. Enumerable.Range(0, places).Select(node => new NodeManager(folder.SnapshotId(), $"node{node}"))] : [];
             foreach (var manager in managers) manager.Start();
             foreach (var manager in managers) manager.Await(TimeSpan.FromSeconds(30));
             List<string> arguments = ["train", path, "--run", folder.Path, "--json"];
@@ -83,7 +83,7 @@ internal static class LaunchCommand
 
     private static ParityChoice Parity(ResilienceOptions options, int nodes, Action<string> say)
     {
-        if (options.Snapshot.Amount <= 0) return ParityChoice.None;
+        if (!options.Snapshot.IsOn) return ParityChoice.None;
         if (ParityChoice.Parse(options.Parity) is { } wanted)
             return wanted.LeastNodes <= nodes || wanted == ParityChoice.Xor ? wanted : throw PerennialException.Usage($"resilience.parity: {wanted} needs {wanted.LeastNodes} nodes, there {(nodes == 1 ? "is" : "are")} {nodes} (--nodes)");
         var advice = ParityAdvice.For(nodes, options.NodeFailures);

@@ -10,6 +10,7 @@ namespace Perennial.Core.Recipes;
 /// <param name="components">Components that recipes may name.</param>
 public sealed class RecipeSchema(ComponentRegistry components)
 {
+    private const string LengthPattern = "every-step|[0-9.]+%|[0-9._]+[kKMBGT]?( (steps?|tokens?))?";
     private readonly Dictionary<Assembly, DocComments> comments = [];
 
     /// <summary>The schema of a recipe record.</summary>
@@ -29,7 +30,8 @@ public sealed class RecipeSchema(ComponentRegistry components)
         if (type == typeof(string)) return new() { ["type"] = "string" };
         if (type == typeof(bool)) return new() { ["type"] = "boolean" };
         if (type == typeof(double) || type == typeof(float)) return new() { ["type"] = new JsonArray("number", "string") };
-        if (type == typeof(RunLength)) return new() { ["type"] = new JsonArray("integer", "string"), ["pattern"] = @"^(every-step|[0-9.]+%|[0-9._]+[kKMBGT]?( (steps?|tokens?))?)$" };
+        if (type == typeof(RunLength)) return new() { ["type"] = new JsonArray("integer", "string"), ["pattern"] = $"^({LengthPattern})$" };
+        if (type == typeof(SavingInterval)) return new() { ["type"] = new JsonArray("integer", "string"), ["pattern"] = $"^(auto|{LengthPattern})$" };
         if (ScalarValues.Handles(type)) return new() { ["type"] = new JsonArray("integer", "string"), ["pattern"] = "^[0-9._]+[kKMBGT]?$" };
         if (RecipeBinder.ElementType(type) is { } element) return new() { ["type"] = "array", ["items"] = Value(element) };
         if (RecipeBinder.DictionaryValue(type) is { } value) return new() { ["type"] = "object", ["additionalProperties"] = Value(value) };

@@ -5,7 +5,7 @@ namespace Perennial.Core.Recipes;
 /// <summary>Single values between recipe text and C#.</summary>
 internal static class ScalarValues
 {
-    public static bool Handles(Type type) => type.IsEnum || type == typeof(string) || type == typeof(bool) || type == typeof(Count) || type == typeof(RunLength)
+    public static bool Handles(Type type) => type.IsEnum || type == typeof(string) || type == typeof(bool) || type == typeof(Count) || type == typeof(RunLength) || type == typeof(SavingInterval)
         || type == typeof(int) || type == typeof(long) || type == typeof(ulong) || type == typeof(float) || type == typeof(double);
 
     public static object Read(RecipeNode node, Type type, string key)
@@ -22,6 +22,7 @@ internal static class ScalarValues
         if (type == typeof(bool)) return text switch { "true" or "True" or "yes" or "on" => true, "false" or "False" or "no" or "off" => false, _ => null };
         if (type == typeof(Count)) return Count.TryParse(text, out var count) ? count : null;
         if (type == typeof(RunLength)) return RunLength.TryParse(text, out var length) && length.Amount >= 0 ? length : null;
+        if (type == typeof(SavingInterval)) return SavingInterval.TryParse(text, out var interval) ? interval : null;
         if (type == typeof(double)) return Number(text);
         if (type == typeof(float)) return Number(text) is { } number && float.IsFinite((float)number) ? (float)number : null;
         if (type == typeof(ulong)) return ulong.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var natural) ? natural : null;
@@ -55,6 +56,7 @@ internal static class ScalarValues
         _ when type == typeof(bool) => "true or false",
         _ when type == typeof(Count) => "a whole number, such as 4096 or 2M",
         _ when type == typeof(RunLength) => "a length, such as 100 steps, 2M tokens or 5%",
+        _ when type == typeof(SavingInterval) => "a length, such as 100 steps, 2M tokens or 5%, or auto",
         _ when type == typeof(double) || type == typeof(float) => "a number",
         _ => "a whole number",
     };

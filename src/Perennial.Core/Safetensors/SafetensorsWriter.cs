@@ -19,6 +19,9 @@ public static class SafetensorsWriter
     // Small enough to be still in the second-level cache when it goes from the hash to the kernel, large enough to write at disk speed.
     private const int Chunk = 1 << 20;
 
+    // Bytes after which the disk begins with what is written.
+    private const long WriteBack = 8 << 20;
+
     private static readonly JsonWriterOptions JsonOptions = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <summary>Writes a file.</summary>
@@ -38,6 +41,7 @@ public static class SafetensorsWriter
         {
             hash.Append(header);
             stream.Write(header);
+            var (written, handedOn) = ((long)header.Length, 0L);
             foreach (var tensor in ordered)
             {
                 for (var at = 0L; at < tensor.ByteLength; at += Chunk)
@@ -45,6 +49,10 @@ public static class SafetensorsWriter
                     var part = tensor.Part(at, (int)Math.Min(Chunk, tensor.ByteLength - at));
                     hash.Append(part);
                     stream.Write(part);
+                    written += part.Length;
+                    if (written - handedOn < WriteBack) continue;
+                    AtomicFile.BeginWriteBack(stream, handedOn, written - handedOn);
+                    handedOn = written;
                 }
                 bytes += tensor.ByteLength;
             }

@@ -265,7 +265,7 @@ public sealed class PlantedCorpus
 
     private void Mojibake(IReadOnlyList<string> paragraphs)
     {
-        var clean = $"{Prose(paragraphs)} The café’s “naïve” fiancée — Zoë — paid 5 € for crème brûlée…".Replace("n't", "n’t", StringComparison.Ordinal);
+        var clean = $"{Prose(paragraphs)} The café’s “naïve” fiancée — Zoë — paid 5 € for crème brûlée… and left.".Replace("n't", "n’t", StringComparison.Ordinal);
         var windows = CodePagesEncodingProvider.Instance.GetEncoding(1252)!;
         Add("mojibake", -1, windows.GetString(Encoding.UTF8.GetBytes(clean)), [clean]);
     }

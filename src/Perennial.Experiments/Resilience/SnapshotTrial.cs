@@ -10,7 +10,7 @@ public sealed record SnapshotTrialOptions
 {
     /// <summary>Rounds; each times every way of keeping the state once.</summary>
     [Range(1, 100)]
-    public int Rounds { get; init; } = 3;
+    public int Rounds { get; init; } = 4;
 
     /// <summary>Sequences of 256 tokens a step.</summary>
     [Range(1, 1024)]

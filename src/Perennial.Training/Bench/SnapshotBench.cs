@@ -39,11 +39,8 @@ public sealed record SnapshotBenchOptions
     /// <summary>Sequences of 256 tokens of a step.</summary>
     public int Rows { get; init; } = 16;
 
-    /// <summary>Steps in a row of one mode.</summary>
-    public int Steps { get; init; } = 3;
-
-    /// <summary>Rounds; each times all modes, in an order that rotates.</summary>
-    public int Rounds { get; init; } = 3;
+    /// <summary>Rounds; each times one step of every mode, in an order that rotates.</summary>
+    public int Rounds { get; init; } = 8;
 }
 
 /// <summary>What was measured of one mode. Times are medians over rounds, seconds.</summary>
@@ -81,9 +78,9 @@ public static class SnapshotBench
             for (var i = 0; i < modes.Length; i++)
             {
                 var mode = modes[(i + round) % modes.Length];
-                var (seconds, wait) = keeper.Time(mode, trainer, options.Steps);
-                times[mode].Add(seconds / options.Steps);
-                waits[mode].Add(wait / options.Steps);
+                var (seconds, wait) = keeper.Time(mode, trainer);
+                times[mode].Add(seconds);
+                waits[mode].Add(wait);
             }
         if (problems.Count > 0) throw PerennialException.Failed($"snapshots went wrong while they were timed: {problems[0]}");
         return [.. modes.Select(mode => new SnapshotBenchResult(mode, Median(times[mode]), Median(times[mode].Zip(times[KeepMode.Nothing], (mine, plain) => mine / plain)), Median(waits[mode]),
@@ -118,11 +115,8 @@ public static class SnapshotBench
 
         public long Bytes => bytes.Count;
 
-        /// <summary>
-        /// Seconds of some steps in a row, and of those the seconds that training stood still. A step before them is kept too and the last one's
-        /// keeping is not awaited: as in a long run, every step has one keeping beside it.
-        /// </summary>
-        public (double Seconds, double Wait) Time(KeepMode mode, FusedStep trainer, int steps)
+        /// <summary>Seconds of a step that has the keeping of the state before it beside it, and of those the seconds that training stood still.</summary>
+        public (double Seconds, double Wait) Time(KeepMode mode, FusedStep trainer)
         {
             var wait = 0.0;
             void Still(Action what)
@@ -132,42 +126,29 @@ public static class SnapshotBench
                 wait += Stopwatch.GetElapsedTime(start).TotalSeconds;
             }
             trainer.BeforeUpdate = mode == KeepMode.Memory ? () => Still(memory.WaitDecided) : null;
-            KeptStep();
-            wait = 0;
             var clock = Stopwatch.GetTimestamp();
-            for (var step = 0; step < steps; step++) KeptStep();
-            var seconds = Stopwatch.GetElapsedTime(clock).TotalSeconds;
-            var waited = wait;
-            if (mode == KeepMode.Memory) memory.WaitDecided();
-            writing.GetAwaiter().GetResult();
-            return (seconds, waited);
-
-            void KeptStep()
+            switch (mode)
             {
-                trainer.Run(++Step);
-                state.Progress = state.Progress with { Step = Step };
-                switch (mode)
-                {
-                    case KeepMode.Memory:
-                        Still(memory.Offer);
-                        break;
-                    case KeepMode.AsynchronousDisk:
-                        Still(() =>
-                        {
-                            writing.GetAwaiter().GetResult();
-                            copy.Take(state);
-                        });
-                        writing = Task.Run(Write);
-                        break;
-                    case KeepMode.SynchronousDisk:
-                        Still(() =>
-                        {
-                            copy.Take(state);
-                            Write();
-                        });
-                        break;
-                }
+                case KeepMode.Memory:
+                    Still(memory.Offer);
+                    break;
+                case KeepMode.AsynchronousDisk:
+                    Still(() => copy.Take(state));
+                    writing = Task.Run(Write);
+                    break;
+                case KeepMode.SynchronousDisk:
+                    Still(() =>
+                    {
+                        copy.Take(state);
+                        Write();
+                    });
+                    break;
             }
+            trainer.Run(++Step);
+            state.Progress = state.Progress with { Step = Step };
+            // The next checkpoint could not begin before this one is durable.
+            Still(() => writing.GetAwaiter().GetResult());
+            return (Stopwatch.GetElapsedTime(clock).TotalSeconds, wait);
         }
 
         public void Dispose()

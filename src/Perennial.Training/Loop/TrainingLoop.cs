@@ -220,7 +220,8 @@ internal sealed class TrainingLoop(RunParts parts, IReplicas replicas, GradientP
         RestorePractices();
     }
 
-    private long SnapshotEvery => Math.Max(1, parts.Recipe.Resilience.Snapshot.ToSteps(parts.TotalSteps, parts.TokensPerStep));
+    // What is measured may not bend the path: where the interval is worked out, a roll-back goes back one step.
+    private long SnapshotEvery => Math.Max(1, parts.Recipe.Resilience.Snapshot.Length?.ToSteps(parts.TotalSteps, parts.TokensPerStep) ?? 1);
 
     private void TakeFallback()
     {

@@ -29,6 +29,9 @@ internal sealed class MemorySnapshots(MemorySettings settings, TrainingState sta
     /// <summary>Seconds that optimizer steps waited, and snapshots begun and skipped.</summary>
     public (double Stall, long Taken, long Skipped) Account { get; private set; }
 
+    /// <summary>Slices of the largest group that protects its members, and how many of them may be lost; null before the first membership.</summary>
+    public (int Size, int Losses)? Protection => slices?.All.MaxBy(slice => slice.GroupSize) is { } slice ? (slice.GroupSize, slice.Losses) : null;
+
     /// <summary>Whether this process can take part in the next snapshot; all must, so they tell each other beside the gradients.</summary>
     public bool IsReady => copies is { IsAttached: true } && (!isOverdue || copies.IsSettled);
 

@@ -21,15 +21,19 @@ public enum BalanceChoice
 /// <summary>The recipe's <c>resilience:</c>.</summary>
 public sealed record ResilienceOptions : IValidatedOptions
 {
-    /// <summary>How often the state is copied in memory: under <c>launch</c> into managers that outlive the trainers, and for <c>on-spike: { action: roll-back }</c> to go back to.</summary>
-    public RunLength Snapshot { get; init; } = new(1, RunUnit.Steps);
+    /// <summary>How often the state is copied in memory: under <c>launch</c> into managers that outlive the trainers, and for <c>on-spike: { action: roll-back }</c> to go back to. <c>auto</c>: from what a copy is measured to cost and the stated failures.</summary>
+    public SavingInterval Snapshot { get; init; } = SavingInterval.Steps(1);
 
     /// <summary>How nodes protect each other's snapshots: <c>none</c>, <c>xor</c> (one node of a group may be lost), <c>rs(k+m)</c> (any m of k + m), or <c>auto</c>: from the number of nodes and <c>node-failures</c>.</summary>
     public string Parity { get; init; } = "auto";
 
-    /// <summary>Nodes lost a day and node, for <c>parity: auto</c>. The default is what a run of 2,048 nodes saw (466 interruptions in 54 days).</summary>
+    /// <summary>Nodes lost a day and node, for everything that is <c>auto</c>. The default is what a run of 2,048 nodes saw (466 interruptions in 54 days).</summary>
     [Range(0, 1000)]
     public double NodeFailures { get; init; } = 0.0042;
+
+    /// <summary>Processes lost a day and node while the node lives, for <c>snapshot: auto</c> and <c>checkpoint: auto</c>. The default is one in ten days.</summary>
+    [Range(0, 100_000)]
+    public double WorkerFailures { get; init; } = 0.1;
 
     /// <summary>What is done about lost processes.</summary>
     public ComponentSpec<ILossPolicy> Policy { get; init; } = new("elastic", typeof(ElasticPolicy), null);
@@ -37,8 +41,8 @@ public sealed record ResilienceOptions : IValidatedOptions
     /// <summary>Whether slower processes get fewer rows.</summary>
     public BalanceChoice Balance { get; init; } = BalanceChoice.Auto;
 
-    /// <summary>How often a checkpoint is written beside the training.</summary>
-    public RunLength Checkpoint { get; init; } = new(100, RunUnit.Steps);
+    /// <summary>How often a checkpoint is written beside the training. <c>auto</c>: from what one is measured to cost and the stated failures.</summary>
+    public SavingInterval Checkpoint { get; init; } = SavingInterval.Steps(100);
 
     /// <summary>How many of the newest checkpoints stay.</summary>
     [Range(1, 1_000_000)]

@@ -241,18 +241,32 @@ internal sealed class FixedSession : IRunSession
     private bool Steps()
     {
         long Every(Core.RunLength length) => length.ToSteps(parts.TotalSteps, parts.TokensPerStep);
-        var (evaluateEvery, checkpointEvery) = (Every(parts.Recipe.Evaluation.Every), Every(parts.Recipe.Resilience.Checkpoint));
+        var evaluateEvery = Every(parts.Recipe.Evaluation.Every);
+        var saving = new SavingSchedule(parts.Recipe.Resilience, parts.TotalSteps, parts.TokensPerStep);
         while (Progress.Step < parts.TotalSteps)
         {
             if (Progress.Step >= options.StopAtStep) return false;
+            var clock = Stopwatch.GetTimestamp();
             TakeStep();
+            saving.Note(Stopwatch.GetElapsedTime(clock).TotalSeconds);
             if (writer.Poll() is { } finished) Tell(finished);
             var step = Progress.Step;
-            if (((checkpointEvery > 0 && step % checkpointEvery == 0) || step == parts.TrunkStep) && step < parts.TotalSteps && writer.Begin(World) is { } written) Tell(written);
+            var begun = Stopwatch.GetTimestamp();
+            if ((saving.CheckpointDue(step) || saving.IsDeciding || step == parts.TrunkStep) && step < parts.TotalSteps && writer.Begin(World) is { } written) Tell(written);
+            if (saving.IsDeciding) Decide(saving, Stopwatch.GetElapsedTime(begun).TotalSeconds);
             if (step == parts.TotalSteps || (evaluateEvery > 0 && step % evaluateEvery == 0)) Evaluate(withSamples: true);
             if (loop.Agreement.Stop) return step >= parts.TotalSteps;
         }
         return true;
+    }
+
+    /// <summary>The leader works out how often to save, and everyone does as it says.</summary>
+    private void Decide(SavingSchedule saving, double checkpointStall)
+    {
+        if (IsLeader) foreach (var line in saving.Decide(1, null, 0, 0, checkpointStall)) Tell(new Notice("info", line));
+        long[] decided = [saving.Decided.Snapshot, saving.Decided.Checkpoint];
+        World.Broadcast<long>(decided, 0);
+        saving.Take((decided[0], decided[1]));
     }
 
     private void TakeStep()

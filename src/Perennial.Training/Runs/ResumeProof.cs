@@ -38,7 +38,7 @@ public sealed record ResumeProof(long Steps, IReadOnlyList<long> Stops, string U
         var shortened = recipe with
         {
             Training = recipe.Training with { Steps = steps, Tokens = null },
-            Resilience = recipe.Resilience with { Checkpoint = new RunLength(every, RunUnit.Steps), Keep = 2 },
+            Resilience = recipe.Resilience with { Checkpoint = SavingInterval.Steps(every), Keep = 2 },
             Evaluation = recipe.Evaluation with { Every = RunLength.None, Prompts = [] },
         };
         var run = new TrainingRun(components);

@@ -34,6 +34,7 @@ internal sealed class RunSession : IRunSession
     private readonly HeldOutService heldOut;
     private readonly IReadOnlyList<IReadOnlyList<long>> probes;
     private readonly TrainingLoop loop;
+    private readonly SavingSchedule saving;
     private RunLock? turn;
     private CheckpointWriter? writer;
     private long resumed = -1;
@@ -48,8 +49,9 @@ internal sealed class RunSession : IRunSession
     public RunSession(RunParts parts, RunFolder folder, TrainingRunOptions options, Action<RunEvent> observers, long? earlierSteps, CancellationToken cancellation)
     {
         (this.parts, this.folder, this.options, this.observers, this.earlierSteps, this.cancellation) = (parts, folder, options, observers, earlierSteps, cancellation);
+        saving = new SavingSchedule(parts.Recipe.Resilience, parts.TotalSteps, parts.TokensPerStep);
         memory = options.Memory is { } kept ? new MemorySnapshots(kept, parts.State, alarms.Enqueue) : null;
-        var hooks = new StateHooks(parts.HashState, RestoreFromMemory, (group, nodes) => memory?.Join(group, nodes), () => memory?.IsReady == true);
+        var hooks = new StateHooks(parts.HashState, RestoreFromMemory, (group, nodes) => memory?.Join(group, nodes), () => memory?.IsReady == true && (!IsLeading || saving.SnapshotDue(Progress.Step + 1)));
         replicas = options.Parallel is { } settings ? new ElasticReplicas(settings, parts.Recipe, parts.Recipe.Training.MicroBatch ?? MicroBatches.DefaultRows(parts.Recipe.Training.Batch, parts.Config.Context), parts.State, hooks) : new SoloReplica();
         heldOut = new HeldOutService(parts, Tell);
         var pass = new GradientPass(parts);
@@ -186,8 +188,6 @@ internal sealed class RunSession : IRunSession
     private bool Steps()
     {
         var evaluateEvery = parts.Recipe.Evaluation.Every.ToSteps(parts.TotalSteps, parts.TokensPerStep);
-        var checkpointEvery = parts.Recipe.Resilience.Checkpoint.ToSteps(parts.TotalSteps, parts.TokensPerStep);
-        var snapshotEvery = Math.Max(1, parts.Recipe.Resilience.Snapshot.ToSteps(parts.TotalSteps, parts.TokensPerStep));
         var due = false;
         // Where nothing is learned yet: what forward transfer is measured from.
         if (IsLeading && parts.Recipe.Stages.Count > 0 && Progress.Step == 0 && options.StopAtStep is not 0) heldOut.Evaluate("raw");
@@ -196,17 +196,22 @@ internal sealed class RunSession : IRunSession
         {
             // Several processes stop together, at the end of a step; one may stop before it.
             if ((replicas is SoloReplica && cancellation.IsCancellationRequested) || Progress.Step >= options.StopAtStep) return false;
+            var clock = Stopwatch.GetTimestamp();
             TakeStep();
+            saving.Note(Stopwatch.GetElapsedTime(clock).TotalSeconds);
             TellRecoveries();
             Checkpoint(() => writer?.Poll() is { } finished ? [finished] : []);
             var step = Progress.Step;
-            if (step % snapshotEvery == 0 && loop.Agreement.Snapshot) memory?.Offer();
+            // Several processes take one together when the leader finds it due; one alone asks itself.
+            if (loop.Agreement.Snapshot && (replicas is not SoloReplica || saving.SnapshotDue(step))) memory?.Offer();
             TellAlarms();
             // The beginning of a stage is worth a checkpoint of its own.
-            due |= (checkpointEvery > 0 && step % checkpointEvery == 0) || (step == Progress.StageStart && step < parts.TotalSteps) || step == parts.TrunkStep;
+            due |= saving.CheckpointDue(step) || (saving.IsDeciding && IsLeading) || (step == Progress.StageStart && step < parts.TotalSteps) || step == parts.TrunkStep;
             if (due && loop.IsSavePoint && step < parts.TotalSteps)
             {
+                var begun = Stopwatch.GetTimestamp();
                 Checkpoint(() => writer?.Begin() ?? []);
+                if (saving.IsDeciding && IsLeading) Decide(Stopwatch.GetElapsedTime(begun).TotalSeconds);
                 due = false;
             }
             if (step == parts.TotalSteps) StageEnds();
@@ -215,6 +220,15 @@ internal sealed class RunSession : IRunSession
             if (loop.Agreement.Regroup && step < parts.TotalSteps) Regroup();
         }
         return true;
+    }
+
+    /// <summary>Works out how often to save, once a step and a saving of each kind were measured.</summary>
+    private void Decide(double checkpointStall)
+    {
+        var snapshots = memory is { Account: { Taken: > 0 } account, Protection: { } protection } ? (Protection: ((int, int)?)protection, Stall: account.Stall / account.Taken) : (null, 0);
+        var nodes = options.Memory?.Managers.Count ?? 1;
+        var bytes = parts.State.Parameters.Values.NumberOfElements * sizeof(float) + parts.State.Slots.Sum(slot => slot.Values.NumberOfElements * slot.Values.ElementSize);
+        foreach (var line in saving.Decide(nodes, snapshots.Protection, bytes, snapshots.Stall, checkpointStall)) Tell(new Notice("info", line));
     }
 
     private void TellRecoveries()

@@ -15,7 +15,7 @@ internal static class BenchSnapshotCommand
 {
     public static Command Create(CommandContext context)
     {
-        var rounds = new Option<int>("--rounds") { Description = "Rounds; each times every way of keeping the state once.", DefaultValueFactory = _ => 3 };
+        var rounds = new Option<int>("--rounds") { Description = "Rounds; each times every way of keeping the state once.", DefaultValueFactory = _ => 8 };
         var rows = new Option<int>("--rows") { Description = "Sequences of 256 tokens a step.", DefaultValueFactory = _ => 16 };
         var folder = new Option<string?>("--folder") { Description = "A folder on the disk that checkpoints are measured on; the temporary folder by default." };
         var json = CommandExtensions.Json();

@@ -18,6 +18,20 @@ internal static class Cli
         return Process.Start(start)!;
     }
 
+    /// <summary>In a process group of its own, whose number is the process's (Linux).</summary>
+    public static Process StartGroup(params string[] arguments)
+    {
+        var start = new ProcessStartInfo("setsid", [Program, .. arguments]) { RedirectStandardOutput = true, RedirectStandardError = true, WorkingDirectory = Root };
+        return Process.Start(start)!;
+    }
+
+    /// <summary>Signals a whole group, as a terminal does.</summary>
+    public static void Interrupt(Process group)
+    {
+        using var kill = Process.Start("kill", ["-INT", "--", $"-{group.Id}"]);
+        kill.WaitForExit();
+    }
+
     public static (int Code, string Out, string Error) Run(params string[] arguments)
     {
         using var process = Start(arguments);

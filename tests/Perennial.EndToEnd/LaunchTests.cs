@@ -53,6 +53,23 @@ public class LaunchTests
     }
 
     [Fact]
+    public void Control_C_reaches_launcher_and_workers_and_all_save_once_and_leave()
+    {
+        NeedsGloo();
+        using var place = new Workplace();
+        using var stopped = Cli.StartGroup(["launch", "--workers", "2", place.Recipe(steps: 1_000_000), "--run", place["stopped"], "--json", "--set", "evaluation.every=0 steps", "--set", "resilience.checkpoint=900000 steps"]);
+        var told = stopped.StandardError.ReadToEndAsync();
+        while (stopped.StandardOutput.ReadLine() is { } line && !line.StartsWith("{\"event\":\"step\"", StringComparison.Ordinal)) { /* until training is under way */ }
+        Cli.Interrupt(stopped);
+        var events = Events(stopped.StandardOutput.ReadToEnd());
+        stopped.WaitForExit();
+        Assert.Equal(130, stopped.ExitCode);
+        Assert.DoesNotContain("died", told.Result, StringComparison.Ordinal);
+        var last = (long)events.Last(line => (string?)line["event"] == "step")["step"]!;
+        Assert.True(Directory.Exists(place[$"stopped/checkpoints/step-{last}"]), $"step {last} is not on disk: {told.Result}");
+    }
+
+    [Fact]
     public void All_workers_killed_at_once_go_on_from_memory_to_the_same_bits()
     {
         NeedsGloo();

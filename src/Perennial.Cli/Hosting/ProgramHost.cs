@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
+using System.Diagnostics;
 using System.Runtime.InteropServices;
 using Perennial.Cli.Commands;
 using Perennial.Core;
@@ -20,6 +21,9 @@ public static class ProgramHost
     /// <summary>Commands that hear an interruption themselves, to save what they have; all others just end.</summary>
     private static readonly string[] Saving = ["train", "launch", "snapshot-host", "verify-resume", "papers", "data"];
 
+    /// <summary>Signals so soon after the first are about the same interruption.</summary>
+    private static readonly TimeSpan SameInterruption = TimeSpan.FromSeconds(1);
+
     /// <summary>How long a benchmark may take to hear an interruption and remove what it made.</summary>
     private static readonly TimeSpan BenchPatience = TimeSpan.FromSeconds(5);
 
@@ -28,10 +32,18 @@ public static class ProgramHost
     public static int Run(string[] args, TextWriter output, TextWriter error)
     {
         using var interrupted = new CancellationTokenSource();
+        var first = 0L;
         void OnSignal(PosixSignalContext signal)
         {
-            // The first signal saves and leaves; a second one is left to the system, which ends the process.
-            if (interrupted.IsCancellationRequested) return;
+            // The first signal saves and leaves; a second one is left to the system, which ends the process. One interruption may come twice: a terminal
+            // and `timeout` signal the whole group, in which a launcher passes the word on to its workers.
+            var now = Stopwatch.GetTimestamp();
+            var earlier = Interlocked.CompareExchange(ref first, now, 0);
+            if (earlier != 0)
+            {
+                signal.Cancel = Stopwatch.GetElapsedTime(earlier, now) < SameInterruption;
+                return;
+            }
             signal.Cancel = true;
             if (Saving.Contains(args.FirstOrDefault())) error.WriteLine("interrupted: stopping at the next safe point (press again to stop at once)");
             else if (args.FirstOrDefault() == "bench") Task.Delay(BenchPatience).ContinueWith(_ => End(), TaskScheduler.Default);

@@ -47,6 +47,9 @@ public sealed record AdvisorInput
     /// <summary>Probability, over the run, of losing the state in memory that is accepted.</summary>
     public double AcceptedLoss { get; init; } = 0.01;
 
+    /// <summary>How the nodes protect each other, group size and losses, where that is settled; null to choose.</summary>
+    public (int Size, int Losses)? Protection { get; init; }
+
     /// <summary>Group sizes to choose from; those that do not divide the nodes are left out.</summary>
     public IReadOnlyList<int> GroupSizes { get; init; } = [2, 4, 8, 16];
 
@@ -117,10 +120,16 @@ public static class IntervalAdvisor
 
     private static (int N, int M, double LossHours, double Probability) Parity(AdvisorInput input, List<string> lines)
     {
-        var choices = new List<(int N, int M, long Memory, double Loss)> { (1, 0, 2 * input.StateBytes, SurvivalModel.MeanTimeToLoss(input.NodeFailuresPerHour, input.RepairHours, input.Nodes, 1, 0)) };
+        (int N, int M, long Memory, double Loss) Choice(int n, int m) => (n, m, (long)Math.Ceiling(2.0 * input.StateBytes * n / (n - m)), SurvivalModel.MeanTimeToLoss(input.NodeFailuresPerHour, input.RepairHours, input.Nodes, n, m));
+        if (input.Protection is { } settled)
+        {
+            var kept = Choice(settled.Size, settled.Losses);
+            lines.Add(Line($"parity: {(settled.Losses == 0 ? "none" : $"{settled.Losses} of {settled.Size}")}; the state in memory is lost every {Hours(kept.Loss)}"));
+            return (settled.Size, settled.Losses, kept.Loss, -NodeSurvival.Expm1(-input.RunHours / kept.Loss));
+        }
+        List<(int N, int M, long Memory, double Loss)> choices = [Choice(1, 0)];
         foreach (var n in input.GroupSizes.Where(n => n >= 2 && input.Nodes % n == 0).Distinct())
-            for (var m = 1; m <= Math.Min(input.MostLosses, n - 1); m++)
-                choices.Add((n, m, (long)Math.Ceiling(2.0 * input.StateBytes * n / (n - m)), SurvivalModel.MeanTimeToLoss(input.NodeFailuresPerHour, input.RepairHours, input.Nodes, n, m)));
+            for (var m = 1; m <= Math.Min(input.MostLosses, n - 1); m++) choices.Add(Choice(n, m));
         double Lost(double hours) => -NodeSurvival.Expm1(-input.RunHours / hours);
         var fitting = choices.Where(choice => choice.Memory <= input.MemoryBytes).ToList();
         if (fitting.Count == 0)

@@ -76,7 +76,7 @@ internal sealed class SavingSchedule(ResilienceOptions options, long totalSteps,
             SnapshotStallSeconds = costs.SnapshotStall, SnapshotSeconds = costs.StepSeconds, CheckpointStallSeconds = costs.CheckpointStall, StateBytes = stateBytes / nodes, MemoryBytes = long.MaxValue,
             RunHours = totalSteps * costs.StepSeconds / second,
             // How nodes protect each other was settled before they started.
-            GroupSizes = kept.Losses > 0 ? [kept.Size] : [], MostLosses = kept.Losses,
+            Protection = kept,
         });
         var lines = advice.Lines.Where(line => (options.Snapshot.IsAuto || !line.StartsWith("snapshots:", StringComparison.Ordinal)) && (options.Checkpoint.IsAuto || !line.StartsWith("disk:", StringComparison.Ordinal))).Select(line => "auto: " + line);
         return ([.. lines], advice.SnapshotEverySteps, Math.Max(1, (long)(advice.CheckpointSeconds / costs.StepSeconds)));

@@ -47,6 +47,15 @@ public sealed class IntervalAdvisorTests
     }
 
     [Fact]
+    public void Settled_parity_is_kept_to()
+    {
+        var advice = IntervalAdvisor.Advise(Input with { Protection = (4, 1) });
+        Assert.Equal((4, 1), (advice.GroupSize, advice.Losses));
+        Assert.Equal(IntervalAdvisor.Advise(Input with { GroupSizes = [4], MostLosses = 1, AcceptedLoss = 1e-9 }).MeanTimeToLossHours, advice.MeanTimeToLossHours);
+        Assert.True(IntervalAdvisor.Advise(Input with { Protection = (1, 0) }).CheckpointSeconds < advice.CheckpointSeconds / 10);
+    }
+
+    [Fact]
     public void A_single_node_and_a_machine_without_faults_get_finite_advice()
     {
         var advice = IntervalAdvisor.Advise(Input with { Nodes = 1, NodeFailuresPerHour = 0 });

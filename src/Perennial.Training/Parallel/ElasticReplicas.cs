@@ -22,7 +22,9 @@ internal sealed class ElasticReplicas : IReplicas
     private readonly TrainingState state;
     private readonly StateHooks hooks;
     private readonly MembershipSession session;
+    private readonly Lock gate = new();
     private ICommunicator? group;
+    private CancellationTokenSource? forming;
     private Epoch? epoch;
     private readonly ILossPolicy policy;
     private readonly Paces? paces;
@@ -170,23 +172,36 @@ internal sealed class ElasticReplicas : IReplicas
 
     private void Form(Epoch members, int rank)
     {
-        Volatile.Write(ref group, settings.Groups.Create(new GroupSettings
+        using var source = new CancellationTokenSource();
+        try
         {
-            Name = session.Keys.Group(members.Number), Rank = rank, Size = members.Members.Count, Epoch = members.Number, Address = settings.Address,
-            // A dead peer breaks calls at once and a hanging one loses its lease; only a leader that scores a long text makes others wait.
-            CreateTimeout = TimeSpan.FromSeconds(3), Timeout = TimeSpan.FromMinutes(30),
-        }));
+            lock (gate) forming = source;
+            if (session.Current is { } present) OnEpoch(present);
+            Volatile.Write(ref group, settings.Groups.Create(
+                new GroupSettings
+                {
+                    Name = session.Keys.Group(members.Number), Rank = rank, Size = members.Members.Count, Epoch = members.Number, Address = settings.Address,
+                    // A dead peer breaks calls at once and a hanging one loses its lease; only a leader that scores a long text makes others wait.
+                    CreateTimeout = TimeSpan.FromSeconds(3), Timeout = TimeSpan.FromMinutes(30),
+                },
+                source.Token));
+        }
+        finally
+        {
+            lock (gate) forming = null;
+        }
         if (session.Current is { } newest) OnEpoch(newest);
     }
 
     /// <summary>Leaves the group at once, so that every other member notices.</summary>
     private void Leave() => Interlocked.Exchange(ref group, null)?.Dispose();
 
-    /// <summary>A member of the present group is gone: whoever waits for it need not wait longer.</summary>
+    /// <summary>A member of the present group, or of the one that is being formed, is gone: whoever waits for it need not wait longer.</summary>
     private void OnEpoch(Epoch newest)
     {
-        if (Volatile.Read(ref group) is { } present && epoch is { } mine && mine.Number < newest.Number && mine.Members.Any(member => newest.RankOf(member.Id) < 0))
-            present.Abort($"membership changed: {newest.Reason}");
+        if (epoch is not { } mine || mine.Number >= newest.Number || mine.Members.All(member => newest.RankOf(member.Id) >= 0)) return;
+        lock (gate) forming?.Cancel();
+        Volatile.Read(ref group)?.Abort($"membership changed: {newest.Reason}");
     }
 }
 

@@ -83,7 +83,7 @@ internal sealed class RecoveryBench(RecoveryBenchOptions options, ProgramCommand
               cache: {{Path.Combine(options.Folder, "cache")}}
             model: { kind: llama, layers: 2, width: 64, heads: 4, context: 64 }
             schedule: { kind: constant }
-            training: { steps: {{600 * options.Faults}}, batch: 16, micro-batch: 2, sums: exact, precision: float32, threads: 1 }
+            training: { steps: {{250 * options.Faults}}, batch: 16, micro-batch: 2, sums: exact, precision: float32, threads: 1 }
             resilience: { checkpoint: 50 steps, keep: 2 }
             evaluation: { every: 0 steps, tasks: [], prompts: [] }
             """);

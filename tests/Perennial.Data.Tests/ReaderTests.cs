@@ -187,6 +187,18 @@ public class ReaderTests
     }
 
     [Fact]
+    public void A_parquet_footer_that_counts_more_than_it_holds_is_refused_at_once()
+    {
+        using var folder = new TemporaryFolder();
+        // A list of 2^31 - 1 truth values, which take no bytes.
+        byte[] footer = [0x19, 0xF1, 0xFF, 0xFF, 0xFF, 0xFF, 0x07, 0x00];
+        var path = folder.Write("bomb.parquet", [.. "PAR1"u8, .. footer, (byte)footer.Length, 0, 0, 0, .. "PAR1"u8]);
+        var error = Assert.Throws<PerennialException>(() => Read(path));
+        Assert.Equal(ExitCode.Damaged, error.Code);
+        Assert.Contains("2147483647 elements", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Random_bytes_never_break_a_reader() => Fuzz(TimeSpan.FromSeconds(3));
 
     // Ten minutes: PERENNIAL_FUZZ_SECONDS=600 with --filter-method '*Random_bytes*'.

@@ -68,7 +68,7 @@ public static class CorpusCuration
         var fingerprint = Fingerprint(request, files, cancellation);
         var manifestPath = Path.Combine(output, ManifestName);
         if (File.Exists(manifestPath)) return Finished(output, fingerprint);
-        if (Directory.Exists(output) && Directory.EnumerateFileSystemEntries(output).FirstOrDefault(entry => !Ours.Contains(Path.GetFileName(entry))) is { } foreign)
+        if (Directory.Exists(output) && Directory.EnumerateFileSystemEntries(output).FirstOrDefault(entry => !Ours.Contains(Path.GetFileName(entry)) && !Path.GetFileName(entry).StartsWith(".work-", StringComparison.Ordinal)) is { } foreign)
             throw PerennialException.Usage($"{output}: is not empty (it holds {Path.GetFileName(foreign)}); name another folder with --out");
         try
         {
@@ -111,9 +111,23 @@ public static class CorpusCuration
             AtomicFile.WriteText(Path.Combine(output, ManifestName), JsonSerializer.Serialize(new Manifest(fingerprint, [.. tasks.Select(work.Result<Shard>)]), Indented));
             return true;
         });
-        try { Directory.Delete(work.Path, recursive: true); }
-        catch (IOException) { /* another process was first, or still looks around in it and will remove it */ }
+        Remove(work.Path);
         return account;
+    }
+
+    /// <summary>Takes a finished work folder away at once: file by file, another process could find a task undone and begin it again.</summary>
+    private static void Remove(string work)
+    {
+        var leaving = $"{work}-{Guid.NewGuid():N}";
+        try
+        {
+            Directory.Move(work, leaving);
+            Directory.Delete(leaving, recursive: true);
+        }
+        catch (IOException)
+        {
+            // Another process was first.
+        }
     }
 
     private static Shard Write(CurationRequest request, Curator curator, SourcePart part, string output)

@@ -14,7 +14,12 @@ public static class ParquetDocuments
     public static async IAsyncEnumerable<Document> Read(string path, string name, string field, Action<MalformedRecord> malformed, [EnumeratorCancellation] CancellationToken cancellation = default)
     {
         await using var stream = await Seekable(path, cancellation).ConfigureAwait(false);
-        await using var reader = await Guard(path, () => ParquetReader.CreateAsync(stream, cancellationToken: cancellation)).ConfigureAwait(false);
+        await using var reader = await Guard(path, () =>
+        {
+            ParquetStructure.CheckFooter(stream);
+            stream.Position = 0;
+            return InTime(() => ParquetReader.CreateAsync(stream, cancellationToken: cancellation), stream.Length, cancellation);
+        }).ConfigureAwait(false);
         // Columns inside lists and structures have other lengths than the table.
         var columns = await Guard(path, () => Task.FromResult(reader.Schema.GetDataFields().Where(column => column.Path.Length == 1 && column.MaxRepetitionLevel == 0).ToList())).ConfigureAwait(false);
         var column = columns.FirstOrDefault(candidate => candidate.Name == field)
@@ -24,7 +29,11 @@ public static class ParquetDocuments
         var groups = await Guard(path, () => Task.FromResult(reader.RowGroupCount)).ConfigureAwait(false);
         for (var number = 0; number < groups; number++)
         {
-            var group = await Guard(path, () => ReadGroup(reader, number, column, columns, cancellation)).ConfigureAwait(false);
+            var group = await Guard(path, () =>
+            {
+                if (reader.Metadata is { } metadata) ParquetStructure.CheckPages(stream, metadata.RowGroups[number]);
+                return InTime(() => ReadGroup(reader, number, column, columns, cancellation), stream.Length, cancellation);
+            }).ConfigureAwait(false);
             for (var i = 0; i < group.Texts.Length; i++)
             {
                 row++;
@@ -43,6 +52,10 @@ public static class ParquetDocuments
             }
         }
     }
+
+    private const double SlowestBytesPerSecond = 1e6;
+
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
 
     private sealed record Group(byte[]?[] Texts, IReadOnlyList<(string Name, double?[] Values)> Scores);
 
@@ -93,6 +106,12 @@ public static class ParquetDocuments
         await rows.ReadAsync(column, plain.AsMemory(), null, cancellation).ConfigureAwait(false);
         return Array.ConvertAll(plain, value => (double?)convert(value));
     }
+
+    /// <summary>
+    /// The library reads some damaged structures without end and cannot be stopped: what takes longer than any sound file of that size is given up, its
+    /// thread left behind.
+    /// </summary>
+    private static Task<T> InTime<T>(Func<Task<T>> read, long bytes, CancellationToken cancellation) => Task.Run(read, cancellation).WaitAsync(Patience + TimeSpan.FromSeconds(bytes / SlowestBytesPerSecond), cancellation);
 
     private static async Task<T> Guard<T>(string path, Func<Task<T>> read)
     {

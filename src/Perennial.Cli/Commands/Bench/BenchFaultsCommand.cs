@@ -24,23 +24,12 @@ internal static class BenchFaultsCommand
             if (parsed.GetValue(count) is < 1 or > 100_000) throw PerennialException.Usage("--count must be from 1 to 100000");
             if (parsed.GetValue(perRun) < 1 || parsed.GetValue(steps) < 10 || parsed.GetValue(every) < 50 || parsed.GetValue(seed) < 0) throw PerennialException.Usage("--per-run must be at least 1, --steps at least 10, --every at least 50, --seed at least 0");
             GlooLibrary.Load();
-            var kept = parsed.GetValue(folder);
-            var place = kept is null ? Directory.CreateTempSubdirectory("perennial-faults-").FullName : Directory.CreateDirectory(kept).FullName;
-            try
+            using var place = new BenchPlace(parsed.GetValue(folder), "faults");
+            var campaign = new FaultCampaign(new CampaignOptions
             {
-                // A text of its own, so that the command needs nothing but itself.
-                var text = Path.Combine(place, "text.txt");
-                File.WriteAllText(text, string.Concat(Enumerable.Range(0, 6000).Select(i => $"the square of {i} is {(long)i * i}, and its cube is {(long)i * i * i}.\n{(i % 5 == 4 ? "\n" : "")}")));
-                var campaign = new FaultCampaign(new CampaignOptions
-                {
-                    Count = parsed.GetValue(count), Seed = (ulong)parsed.GetValue(seed), FaultsPerRun = parsed.GetValue(perRun), Steps = parsed.GetValue(steps), Every = TimeSpan.FromMilliseconds(parsed.GetValue(every)), Folder = place, Text = text,
-                }, context.Error.WriteLine, context.Cancellation);
-                return Run(context, campaign, parsed.GetValue(json));
-            }
-            finally
-            {
-                if (kept is null) Directory.Delete(place, recursive: true);
-            }
+                Count = parsed.GetValue(count), Seed = (ulong)parsed.GetValue(seed), FaultsPerRun = parsed.GetValue(perRun), Steps = parsed.GetValue(steps), Every = TimeSpan.FromMilliseconds(parsed.GetValue(every)), Folder = place.Folder, Text = place.Text,
+            }, context.Error.WriteLine, context.Cancellation);
+            return Run(context, campaign, parsed.GetValue(json));
         });
     }
 

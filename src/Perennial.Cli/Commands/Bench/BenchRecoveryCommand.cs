@@ -27,26 +27,16 @@ internal static class BenchRecoveryCommand
         {
             if (parsed.GetValue(workers) is < 2 or > 16 || parsed.GetValue(faults) is < 1 or > 100 || parsed.GetValue(seed) < 0) throw PerennialException.Usage("--workers must be from 2 to 16, --faults from 1 to 100, --seed at least 0");
             GlooLibrary.Load();
-            var kept = parsed.GetValue(folder);
-            var place = kept is null ? Directory.CreateTempSubdirectory("perennial-recovery-").FullName : Directory.CreateDirectory(kept).FullName;
-            try
+            using var place = new BenchPlace(parsed.GetValue(folder), "recovery");
+            var options = new RecoveryBenchOptions { Folder = place.Folder, Text = place.Text, Workers = parsed.GetValue(workers), Faults = parsed.GetValue(faults), Seed = (ulong)parsed.GetValue(seed) };
+            var policies = context.Components.Kinds(typeof(ILossPolicy)).OrderByDescending(kind => kind == RecoveryBench.Baseline).ThenBy(kind => kind, StringComparer.Ordinal);
+            RecoveryRow? baseline = null;
+            foreach (var row in new RecoveryBench(options, ProgramCommand.Current(typeof(BenchRecoveryCommand).Assembly.Location), context.Cancellation).Rows(policies))
             {
-                var text = Path.Combine(place, "text.txt");
-                File.WriteAllText(text, string.Concat(Enumerable.Range(0, 6000).Select(i => $"the square of {i} is {(long)i * i}, and its cube is {(long)i * i * i}.\n{(i % 5 == 4 ? "\n" : "")}")));
-                var options = new RecoveryBenchOptions { Folder = place, Text = text, Workers = parsed.GetValue(workers), Faults = parsed.GetValue(faults), Seed = (ulong)parsed.GetValue(seed) };
-                var policies = context.Components.Kinds(typeof(ILossPolicy)).OrderByDescending(kind => kind == RecoveryBench.Baseline).ThenBy(kind => kind, StringComparer.Ordinal);
-                RecoveryRow? baseline = null;
-                foreach (var row in new RecoveryBench(options, ProgramCommand.Current(typeof(BenchRecoveryCommand).Assembly.Location), context.Cancellation).Rows(policies))
-                {
-                    baseline ??= row;
-                    Write(context, row, baseline, parsed.GetValue(json));
-                }
-                return ExitCode.Done;
+                baseline ??= row;
+                Write(context, row, baseline, parsed.GetValue(json));
             }
-            finally
-            {
-                if (kept is null) Directory.Delete(place, recursive: true);
-            }
+            return ExitCode.Done;
         });
     }
 

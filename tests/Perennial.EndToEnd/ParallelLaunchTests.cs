@@ -46,7 +46,7 @@ public class ParallelLaunchTests
         NeedsGloo();
         using var place = new Workplace();
         var recipe = place.Recipe("parallel: { tensor: 2 }", steps: 60);
-        var (output, error) = Runs("launch", "--workers", "2", recipe, "--run", place["run"], "--json", "--chaos", "kill=@25,seed=2", "--respawn", "0.1", "--set", "evaluation.every=0 steps", "--set", "resilience.checkpoint=20 steps");
+        var (output, error) = Runs("launch", "--workers", "2", recipe, "--run", place["run"], "--json", "--chaos", "kill=@20,seed=2", "--respawn", "0.1", "--set", "evaluation.every=0 steps", "--set", "resilience.checkpoint=20 steps");
         Assert.Equal(("done", 60), ((string)Cli.LastLine(output)["event"]!, (int)Cli.LastLine(output)["step"]!));
         Assert.Contains("none lost, none twice", error, StringComparison.Ordinal);
         // Whoever leads afterwards says how it went on: a survivor tells of the recovery, a new leader of its start.

@@ -16,13 +16,13 @@ public class ResumeTests
     public void A_killed_run_ends_like_one_that_was_let_through()
     {
         using var place = new Workplace();
-        var recipe = place.Recipe("practices: [{ kind: ema, decay: 0.9 }, { kind: average, last: 3, every: 4 steps }]", steps: 180);
+        var recipe = place.Recipe("practices: [{ kind: ema, decay: 0.9 }, { kind: average, last: 3, every: 4 steps }]", steps: 100);
         var expected = Train(recipe, place["through"]);
         for (var kill = 0; kill < 3; kill++)
         {
             using var process = Cli.Start("train", recipe, "--run", place["killed"], "--json");
             // Wait for progress, so that every kill falls into training, at another place each time.
-            for (var lines = 0; lines < 20 + 30 * kill && process.StandardOutput.ReadLine() is not null;) lines++;
+            for (var lines = 0; lines < 20 + 10 * kill && process.StandardOutput.ReadLine() is not null;) lines++;
             process.Kill();
             process.WaitForExit();
         }

@@ -62,4 +62,18 @@ public class ChaosPlanTests
             Assert.Equal(plan.Pair == 0 ? 0 : 200 / plan.Pair, faults.Count(fault => fault.Count == 2));
         }, iter: 50);
     }
+
+    [Theory]
+    [InlineData("outage=@9,nodes=2", 4, 2, "--nodes 3 or more")]
+    [InlineData("node=5s", 4, 1, "--nodes 2 or more")]
+    [InlineData("kill=5s", 1, 1, "--workers 2 or more")]
+    [InlineData("outage=@9,nodes=2", 4, 3, null)]
+    [InlineData("any=5s", 2, 0, null)]
+    [InlineData("all=@3", 1, 0, null)]
+    public void A_fault_that_could_never_happen_is_told(string plan, int workers, int nodes, string? says)
+    {
+        var reason = ChaosPlan.Parse(plan).WhyNever(workers, nodes);
+        if (says is null) Assert.Null(reason);
+        else Assert.Contains(says, reason, StringComparison.Ordinal);
+    }
 }

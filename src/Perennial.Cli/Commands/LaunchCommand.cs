@@ -46,6 +46,10 @@ internal static class LaunchCommand
             if (places < 1 || places > count) throw PerennialException.Usage($"--nodes {places}: every node needs a worker, so from 1 to {count}");
             var parity = Parity(bound.Resilience, places, context.Error.WriteLine);
             var plan = parsed.GetValue(chaos) is { } text ? ChaosPlan.Parse(text) : null;
+            var restarts = bound.Resilience.Policy.Create().Restarts;
+            // A restart is from disk: nothing is kept in memory for it. Under a fixed shape what outlives a process is its peers' memory and the checkpoints.
+            var keeps = bound.Resilience.Snapshot.IsOn && !restarts && bound.Parallel is not { IsFixed: true };
+            if (plan?.WhyNever(count, keeps ? places : 0) is { } never) throw PerennialException.Usage($"--chaos {parsed.GetValue(chaos)}: {never}");
             var folder = new RunFolder(parsed.GetValue(run) ?? Path.Combine("runs", bound.Name));
             GlooLibrary.Load();
             using var turn = folder.Open();
@@ -53,9 +57,7 @@ internal static class LaunchCommand
             using var data = RunSamples.Prepare(bound, context.Error.WriteLine, context.Cancellation);
             using var embedded = parsed.GetValue(store) is null ? EmbeddedStore.Start() : null;
             var address = embedded?.Address ?? StoreAddress.Parse(parsed.GetValue(store)!);
-            var restarts = bound.Resilience.Policy.Create().Restarts;
-            // A restart is from disk: nothing is kept in memory for it. Under a fixed shape what outlives a process is its peers' memory and the checkpoints.
-            IReadOnlyList<NodeManager> managers = bound.Resilience.Snapshot.IsOn && !restarts && bound.Parallel is not { IsFixed: true } ? [.. Enumerable.Range(0, places).Select(node => new NodeManager(folder.SnapshotId(), $"node{node}"))] : [];
+            IReadOnlyList<NodeManager> managers = keeps ? [.. Enumerable.Range(0, places).Select(node => new NodeManager(folder.SnapshotId(), $"node{node}"))] : [];
             foreach (var manager in managers) manager.Start();
             foreach (var manager in managers) manager.Await(TimeSpan.FromSeconds(30));
             List<string> arguments = ["train", path, "--run", folder.Path, "--json"];

@@ -105,6 +105,20 @@ public sealed record ChaosPlan
         return plan with { Every = every, AtSteps = [.. steps.OrderBy(each => each.Step)] };
     }
 
+    /// <summary>Why a kind that the plan names could never happen, or null. Of all kinds together (any) those that can happen do.</summary>
+    /// <param name="workers">Worker processes.</param>
+    /// <param name="nodes">Nodes with a snapshot manager.</param>
+    public string? WhyNever(int workers, int nodes)
+    {
+        var named = AtSteps.Select(each => each.Kind).Concat(Every.Count < Kinds.Length ? Every.Keys : []);
+        return named.Select(kind => kind switch
+        {
+            ChaosKind.Node or ChaosKind.Outage when nodes <= Nodes => $"{Word(kind)} takes {(Nodes == 1 ? "a node" : $"{Nodes} nodes at once")} and leaves another, of {nodes} with memory snapshots; start with --nodes {Nodes + 1} or more, under a policy that keeps snapshots",
+            ChaosKind.Kill or ChaosKind.Stop when workers < 2 => $"{Word(kind)} leaves another worker; start with --workers 2 or more",
+            _ => null,
+        }).FirstOrDefault(reason => reason is not null);
+    }
+
     /// <summary>A kind as it is written.</summary>
     public static string Word(ChaosKind kind) => kind.ToString().ToLowerInvariant();
 

@@ -8,7 +8,7 @@ if errorlevel 1 (
   exit /b 4
 )
 rem The build is incremental: when nothing changed it only compares times.
-dotnet build "%root%src\Perennial.Cli\Perennial.Cli.csproj" -c Release -p:RunAnalyzers=false -v quiet --nologo -p:RunAnalyzersDuringBuild=false 1>&2
+dotnet build "%root%src\Perennial.Cli\Perennial.Cli.csproj" -c Release -v quiet --nologo -p:RunAnalyzersDuringBuild=false 1>&2
 if errorlevel 1 exit /b 1
 "%root%src\Perennial.Cli\bin\Release\net10.0\win-x64\perennial.exe" %*
 exit /b %errorlevel%

@@ -2,6 +2,7 @@ using System.IO.Compression;
 using System.Text;
 using Perennial.Core;
 using Perennial.Core.Recipes;
+using Perennial.Data.Synthesis;
 using Perennial.Data.Tokenizers;
 using Perennial.Evaluation.Checkpoints;
 using Perennial.Evaluation.Tasks;
@@ -33,6 +34,24 @@ public class CheckpointEvaluationTests
         var json = plain.ToJson();
         Assert.Equal("gzip -9", (string)json["yardsticks"]![0]!["name"]!);
         Assert.Equal(plain.Metrics["bits_per_byte"], (double)json["bits_per_byte"]!);
+    }
+
+    [Fact]
+    public async Task A_checkpoint_answers_prompts_and_is_known_by_its_weights()
+    {
+        using var folder = new TemporaryFolder();
+        Checkpoint(folder.Path);
+        using var checkpoint = LoadedCheckpoint.Open(folder.Path, _ => { });
+        using var generator = new CheckpointGenerator(checkpoint);
+        var answers = await Task.WhenAll(Enumerable.Range(0, 4).Select(i => generator.Generate(new GenerationRequest($"The {i % 2} sailors", 12, 1, 7), default)));
+        Assert.Equal(answers[0], answers[2]);
+        Assert.Equal(answers[1], answers[3]);
+        Assert.NotEqual(answers[0].Text, answers[1].Text);
+        Assert.InRange(answers[0].TokensUsed, 2, 12 + 14);
+        var id = generator.Id;
+        using (var same = new CheckpointGenerator(checkpoint)) Assert.Equal(id, same.Id);
+        using (TorchSharp.torch.no_grad()) checkpoint.Model.Parameters.Values.add_(1e-3);
+        using (var other = new CheckpointGenerator(checkpoint)) Assert.NotEqual(id, other.Id);
     }
 
     [Fact]

@@ -5,6 +5,8 @@ using Perennial.Core;
 using Perennial.Data;
 using Perennial.Data.Sources;
 using Perennial.Data.Synthesis;
+using Perennial.Evaluation.Checkpoints;
+using Perennial.Tensors;
 
 namespace Perennial.Cli.Commands.Data;
 
@@ -17,7 +19,8 @@ internal static class DataSynthesizeCommand
     {
         var paths = new Argument<string[]>("PATH") { Description = "Files, folders, globs or addresses of the documents.", Arity = ArgumentArity.OneOrMore };
         var output = new Option<string>("--out") { Description = "The result, .jsonl.", Required = true };
-        var endpoint = new Option<string?>("--endpoint") { Description = $"An endpoint of OpenAI's kind, such as http://127.0.0.1:8000/v1 (key in {KeyVariable}). Without: worked traces of small programs, by rules." };
+        var endpoint = new Option<string?>("--endpoint") { Description = $"An endpoint of OpenAI's kind, such as http://127.0.0.1:8000/v1 (key in {KeyVariable}). Without it and --checkpoint: worked traces of small programs, by rules." };
+        var checkpoint = new Option<string?>("--checkpoint") { Description = "A run folder, a checkpoint or a Hugging Face folder whose model goes on from the prompt." };
         var model = new Option<string>("--model") { Description = "The model's name at the endpoint.", DefaultValueFactory = _ => "default" };
         var prompt = new Option<string>("--prompt") { Description = "The prompt; {text} stands for the document.", DefaultValueFactory = _ => "Rewrite the following text in clear, encyclopedic English.\n\n{text}" };
         var (tokens, parallel) = (new Option<int>("--tokens") { Description = "Most tokens of an answer.", DefaultValueFactory = _ => 512 }, new Option<int>("--parallel") { Description = "Requests at a time.", DefaultValueFactory = _ => 4 });
@@ -26,13 +29,20 @@ internal static class DataSynthesizeCommand
         var cache = new Option<string?>("--cache") { Description = "Folder of answers, so that none is asked for twice; by default beside the result." };
         var field = new Option<string>("--field") { Description = "Field or column of the text.", DefaultValueFactory = _ => "text" };
         var json = CommandExtensions.Json();
-        return new Command("synthesize", "Make text from documents: an endpoint, or rules; answers are cached, failures tried again, budgets kept.") { paths, output, endpoint, model, prompt, tokens, parallel, requests, budget, temperature, seed, cache, field, json }.Does(parsed =>
+        return new Command("synthesize", "Make text from documents: an endpoint, a checkpoint, or rules; answers are cached, failures tried again, budgets kept.") { paths, output, endpoint, checkpoint, model, prompt, tokens, parallel, requests, budget, temperature, seed, cache, field, json }.Does(parsed =>
         {
             if (parsed.GetValue(tokens) < 1 || parsed.GetValue(parallel) is < 1 or > 1024) throw PerennialException.Usage("--tokens must be at least 1, --parallel from 1 to 1024");
             using var client = new HttpClient { Timeout = TimeSpan.FromMinutes(10) };
-            IGenerator generator = parsed.GetValue(endpoint) is not { } address ? new ArithmeticTracer()
-                : Uri.TryCreate(address, UriKind.Absolute, out var uri) ? new OpenAiGenerator(client, uri, parsed.GetValue(model)!, Environment.GetEnvironmentVariable(KeyVariable))
-                : throw PerennialException.Usage($"--endpoint '{address}' is not an address");
+            using var loaded = parsed.GetValue(checkpoint) is { } path ? Open(path, context) : null;
+            using var own = loaded is null ? null : new CheckpointGenerator(loaded);
+            IGenerator generator = (parsed.GetValue(endpoint), own) switch
+            {
+                (not null, not null) => throw PerennialException.Usage("--endpoint and --checkpoint: give one of them"),
+                (null, null) => new ArithmeticTracer(),
+                (null, { } mine) => mine,
+                ({ } address, _) when Uri.TryCreate(address, UriKind.Absolute, out var uri) => new OpenAiGenerator(client, uri, parsed.GetValue(model)!, Environment.GetEnvironmentVariable(KeyVariable)),
+                _ => throw PerennialException.Usage($"--endpoint '{parsed.GetValue(endpoint)}' is not an address"),
+            };
             var documents = parsed.GetRequiredValue(paths).SelectMany(path => DocumentSource.Read(new SourceOptions { Path = path, Field = parsed.GetValue(field)! }, context.Cancellation).ToBlockingEnumerable(context.Cancellation));
             var options = new SynthesisOptions
             {
@@ -46,5 +56,11 @@ internal static class DataSynthesizeCommand
                 context.Out.WriteLine($"{result.Answers:N0} answers for {result.Documents:N0} documents ({result.FromCache:N0} from the cache, {result.Requests:N0} requests, {result.TokensUsed:N0} tokens, {result.Failed:N0} failed){(result.Stopped ? "; the budget is spent, the same command with a larger one goes on" : "")}");
             return result.Failed > 0 ? ExitCode.Failed : ExitCode.Done;
         });
+    }
+
+    private static LoadedCheckpoint Open(string path, CommandContext context)
+    {
+        TorchRuntime.Initialize();
+        return LoadedCheckpoint.Open(path, context.Error.WriteLine);
     }
 }

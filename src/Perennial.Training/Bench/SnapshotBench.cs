@@ -39,7 +39,7 @@ public sealed record SnapshotBenchOptions
     /// <summary>Sequences of 256 tokens of a step.</summary>
     public int Rows { get; init; } = 16;
 
-    /// <summary>Rounds; each times one step of every mode, in an order that rotates.</summary>
+    /// <summary>Rounds; each times nothing, memory, memory, nothing, so that a machine that becomes slower or faster is the same to both, and then the disk both ways.</summary>
     public int Rounds { get; init; } = 8;
 }
 
@@ -47,10 +47,12 @@ public sealed record SnapshotBenchOptions
 /// <param name="Mode">The mode.</param>
 /// <param name="Step">Time of a step, everything that the mode costs included.</param>
 /// <param name="OverPlain">Median over rounds of the mode's time over that of nothing kept, in the same round.</param>
+/// <param name="LowerQuartile">A quarter of the rounds were below this ratio.</param>
+/// <param name="UpperQuartile">A quarter of the rounds were above this ratio.</param>
 /// <param name="Wait">Time of a step that training stood still for the mode.</param>
 /// <param name="Bytes">Bytes kept a step.</param>
 /// <param name="Parameters">Parameters of the model.</param>
-public sealed record SnapshotBenchResult(KeepMode Mode, double Step, double OverPlain, double Wait, long Bytes, long Parameters);
+public sealed record SnapshotBenchResult(KeepMode Mode, double Step, double OverPlain, double LowerQuartile, double UpperQuartile, double Wait, long Bytes, long Parameters);
 
 /// <summary>
 /// Times real training steps of a model with 25 M parameters while its state is kept after every one of them, each way in turn and in the same
@@ -72,27 +74,39 @@ public static class SnapshotBench
         using var keeper = new Keeper(options, trainer.State, problems.Add);
         var modes = Enum.GetValues<KeepMode>();
         var times = modes.ToDictionary(mode => mode, _ => new List<double>());
+        var ratios = modes.ToDictionary(mode => mode, _ => new List<double>());
         var waits = modes.ToDictionary(mode => mode, _ => new List<double>());
         for (var step = 0; step < 2; step++) trainer.Run(++keeper.Step);
         // Both slots of the manager and the copy have their pages, and the files are there, before anything counts.
         foreach (var mode in new[] { KeepMode.Memory, KeepMode.Memory, KeepMode.AsynchronousDisk }) keeper.Time(mode, trainer);
-        for (var round = 0; round < options.Rounds; round++)
-            for (var i = 0; i < modes.Length; i++)
+        KeepMode[] round = [KeepMode.Nothing, KeepMode.Memory, KeepMode.Memory, KeepMode.Nothing, KeepMode.AsynchronousDisk, KeepMode.SynchronousDisk];
+        for (var number = 0; number < options.Rounds; number++)
+        {
+            var mine = modes.ToDictionary(mode => mode, _ => new List<double>());
+            foreach (var mode in round)
             {
-                var mode = modes[(i + round) % modes.Length];
                 var (seconds, wait) = keeper.Time(mode, trainer);
-                times[mode].Add(seconds);
+                mine[mode].Add(seconds);
                 waits[mode].Add(wait);
             }
+            foreach (var mode in modes)
+            {
+                times[mode].AddRange(mine[mode]);
+                ratios[mode].Add(mine[mode].Average() / mine[KeepMode.Nothing].Average());
+            }
+        }
         if (problems.Count > 0) throw PerennialException.Failed($"snapshots went wrong while they were timed: {problems[0]}");
-        return [.. modes.Select(mode => new SnapshotBenchResult(mode, Median(times[mode]), Median(times[mode].Zip(times[KeepMode.Nothing], (mine, plain) => mine / plain)), Median(waits[mode]),
+        return [.. modes.Select(mode => new SnapshotBenchResult(mode, Quantile(times[mode], 0.5), Quantile(ratios[mode], 0.5), Quantile(ratios[mode], 0.25), Quantile(ratios[mode], 0.75), Quantile(waits[mode], 0.5),
             mode == KeepMode.Nothing ? 0 : keeper.Bytes, trainer.State.Parameters.Layout.Length))];
     }
 
-    private static double Median(IEnumerable<double> values)
+    /// <summary>Between neighbours in proportion.</summary>
+    private static double Quantile(IEnumerable<double> values, double share)
     {
         var sorted = values.Order().ToArray();
-        return sorted.Length % 2 == 1 ? sorted[sorted.Length / 2] : (sorted[sorted.Length / 2 - 1] + sorted[sorted.Length / 2]) / 2;
+        var at = share * (sorted.Length - 1);
+        var (below, above) = (sorted[(int)at], sorted[Math.Min((int)at + 1, sorted.Length - 1)]);
+        return below + (at - (int)at) * (above - below);
     }
 
     /// <summary>Keeps the state one way or the other.</summary>

@@ -15,7 +15,7 @@ internal static class BenchSnapshotCommand
 {
     public static Command Create(CommandContext context)
     {
-        var rounds = new Option<int>("--rounds") { Description = "Rounds; each times every way of keeping the state once.", DefaultValueFactory = _ => 8 };
+        var rounds = new Option<int>("--rounds") { Description = "Rounds; each times two steps with snapshots between two without, and one with each way on disk; the slowdown is the median over rounds, its quartiles beside.", DefaultValueFactory = _ => 8 };
         var rows = new Option<int>("--rows") { Description = "Sequences of 256 tokens a step.", DefaultValueFactory = _ => 16 };
         var folder = new Option<string?>("--folder") { Description = "A folder on the disk that checkpoints are measured on; the temporary folder by default." };
         var json = CommandExtensions.Json();
@@ -38,9 +38,9 @@ internal static class BenchSnapshotCommand
                 {
                     var mode = OptionNames.ToKey(result.Mode.ToString());
                     if (parsed.GetValue(json))
-                        context.Out.WriteJson(new JsonObject { ["event"] = "bench", ["mode"] = mode, ["step_seconds"] = result.Step, ["over_plain"] = result.OverPlain, ["slowdown"] = result.OverPlain - 1, ["wait_seconds"] = result.Wait, ["bytes"] = result.Bytes, ["parameters"] = result.Parameters });
+                        context.Out.WriteJson(new JsonObject { ["event"] = "bench", ["mode"] = mode, ["step_seconds"] = result.Step, ["over_plain"] = result.OverPlain, ["slowdown"] = result.OverPlain - 1, ["slowdown_lower_quartile"] = result.LowerQuartile - 1, ["slowdown_upper_quartile"] = result.UpperQuartile - 1, ["wait_seconds"] = result.Wait, ["bytes"] = result.Bytes, ["parameters"] = result.Parameters });
                     else
-                        context.Out.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{mode,-18} {result.Step,7:F3} s a step, {(result.OverPlain - 1) * 100,7:F2} % slower, standing still {result.Wait * 1000,7:F1} ms"));
+                        context.Out.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{mode,-18} {result.Step,7:F3} s a step, {(result.OverPlain - 1) * 100,7:F2} % slower [{(result.LowerQuartile - 1) * 100:F2}, {(result.UpperQuartile - 1) * 100:F2}], standing still {result.Wait * 1000,7:F1} ms"));
                 }
                 return ExitCode.Done;
             }

@@ -1,4 +1,6 @@
 using Perennial.Core;
+using Perennial.Training.Checkpoints;
+using Perennial.Training.Loop;
 using Perennial.Training.Practices;
 
 namespace Perennial.Training.Tests.Practices;
@@ -18,6 +20,68 @@ public class ContinualPracticeTests
     }
 
     private static double[] Map(Func<int, double> value) => [.. Enumerable.Range(0, PracticeBench.Length).Select(value)];
+
+    [Theory]
+    [InlineData(AverageRule.Uniform)]
+    [InlineData(AverageRule.Ema)]
+    [InlineData(AverageRule.EmaNormalized)]
+    [InlineData(AverageRule.Linear)]
+    public void The_average_of_the_last_snapshots_ends_with_the_stage(AverageRule rule)
+    {
+        using var bench = new PracticeBench(Initial) { StageSteps = 13 };
+        using var average = new AveragePractice(new AverageOptions { Last = 3, Every = new(2, RunUnit.Steps), Weights = rule, Alpha = 0.3 }, bench.Parameters, new PracticeSetup(13, 8, 1));
+        var (values, mean, snapshots) = (Initial.ToArray(), Initial.ToArray(), new List<double[]>());
+        for (var step = 1; step <= 13; step++)
+        {
+            var gradient = Gradient(step);
+            bench.Step(average, gradient, Rate);
+            values = Map(i => values[i] - Rate * gradient[i]);
+            if (step % 2 == 1)
+            {
+                // Newest first, at most three.
+                snapshots.Insert(0, values);
+                if (snapshots.Count > 3) snapshots.RemoveAt(3);
+                var count = snapshots.Count;
+                double Weight(int age) => rule switch
+                {
+                    AverageRule.Uniform => 1.0 / count,
+                    AverageRule.Ema => Math.Pow(0.7, age) * (age == count - 1 ? 1 : 0.3),
+                    AverageRule.EmaNormalized => Math.Pow(0.7, age) * 0.3 / (1 - Math.Pow(0.7, count)),
+                    _ => (age + 1) / (count * (count + 1) / 2.0),
+                };
+                mean = Map(i => Enumerable.Range(0, count).Sum(age => Weight(age) * snapshots[age][i]));
+            }
+            Same(mean, PracticeBench.Get(average.Exports[0].Values));
+            Same(values, bench.Values);
+        }
+    }
+
+    [Fact]
+    public void Gradients_of_old_and_new_text_are_compared_by_their_cosine()
+    {
+        // Every old sample has one gradient, whichever is drawn; the new text's depends on where it is read.
+        var old = Gradient(3);
+        using var bench = new PracticeBench(Initial, id => id >= PracticeBench.FirstSample ? old : Gradient(100 + id)) { StageSteps = 6 };
+        using var alignment = new GradientAlignment(new GradientAlignmentOptions { Pairs = 5, Rows = 4 }, bench.Parameters);
+        void Stage()
+        {
+            for (var step = 0; step < 6; step++)
+            {
+                bench.Step(alignment, Gradient(step), Rate);
+                bench.Commit(alignment, 4 * step, 4);
+            }
+            bench.Evaluate(alignment);
+        }
+        Stage();
+        Assert.Empty(bench.Measured);
+        bench.EndStage(alignment);
+        Stage();
+        // The stage read 24 windows; five batches of four are spread evenly over them.
+        var cosines = Enumerable.Range(0, 5).Select(pair => Gradient(100 + pair * 20 / 5)).Select(fresh => Dot(old, fresh) / Math.Sqrt(Dot(old, old) * Dot(fresh, fresh)));
+        Assert.Equal(cosines.Average(), bench.Measured["cosine"], 1e-6);
+
+        static double Dot(double[] left, double[] right) => left.Zip(right, (l, r) => l * r).Sum();
+    }
 
     [Fact]
     public void Reptile_goes_back_after_every_window_and_at_the_end_of_a_stage()

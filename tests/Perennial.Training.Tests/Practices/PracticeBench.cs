@@ -9,6 +9,7 @@ namespace Perennial.Training.Tests.Practices;
 internal sealed class PracticeBench : IDisposable
 {
     public const int Length = 7;
+    public const long FirstSample = 1_000_000;
     private readonly FakeModel model;
     private readonly FakeServices services;
     private long step, stageStart;
@@ -50,6 +51,9 @@ internal sealed class PracticeBench : IDisposable
     }
 
     public void Evaluate(IPractice practice) => practice.AtInterval(Context);
+
+    /// <summary>The samples of a step that was committed: one at every position from the given one on.</summary>
+    public void Commit(IPractice practice, long position, int count) => practice.Committed(Context, position, [.. Enumerable.Range(0, count).Select(i => FirstSample + position + i)]);
 
     public void EndStage(IPractice practice)
     {
@@ -107,9 +111,10 @@ internal sealed class PracticeBench : IDisposable
 
         public void Measure(string what, IReadOnlyDictionary<string, double> figures) => Measured = figures;
 
-        public TokenBatch ReadSamples(IReadOnlyList<long> ids) => throw new NotSupportedException();
+        public TokenBatch ReadSamples(IReadOnlyList<long> ids) => new(ids.Count, 1) { Inputs = new long[ids.Count], Targets = new long[ids.Count], SampleIds = [.. ids] };
 
-        public long SampleAt(int stage, long position) => throw new NotSupportedException();
+        // Ids of samples are beyond any position that a test reads at.
+        public long SampleAt(int stage, long position) => FirstSample + position;
 
         // Two targets a window, one of them left out of the loss.
         public TokenBatch ReadStage(long position, int rows) => new(rows, 3) { Inputs = new long[3 * rows], Targets = [.. Enumerable.Repeat<long[]>([1, TokenBatch.Ignored, 2], rows).SelectMany(row => row)], SampleIds = [position] };

@@ -46,7 +46,8 @@ public sealed class PlantedCorpus
         // As on the web, a paragraph is a line.
         paragraphs = [.. paragraphs.Select(paragraph => string.Join(' ', paragraph.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)))];
         var corpus = new PlantedCorpus(seed);
-        corpus.ToxicWords = [.. Enumerable.Range(0, 40).Select(_ => corpus.Invented(6))];
+        // With an ending of their own, so that no other invented word is one of them.
+        corpus.ToxicWords = [.. Enumerable.Range(0, 40).Select(_ => corpus.Invented(6)[..^1] + "h")];
         for (var i = 0; i < clean; i++) corpus.Add("clean", -1, corpus.Prose(paragraphs), []);
         var share = Math.Max(4, clean / 20);
         for (var i = 0; i < share; i++) corpus.Exact(clean);

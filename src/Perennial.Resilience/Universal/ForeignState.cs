@@ -9,15 +9,16 @@ namespace Perennial.Resilience.Universal;
 /// <param name="Summary">What it contains.</param>
 public sealed record ForeignState(StateLayout Layout, Func<string, int, FlatBytes> Buffer, StateSummary Summary)
 {
-    /// <summary>Reads a state through once, one buffer after another, and describes it.</summary>
+    /// <summary>Reads a state through once and describes it.</summary>
     /// <param name="layout">Its layout.</param>
     /// <param name="buffer">The buffer of a slot's rank.</param>
     /// <param name="progress">What is not a tensor.</param>
-    public static ForeignState Of(StateLayout layout, Func<string, int, FlatBytes> buffer, ProgressRecord progress)
+    /// <param name="isMapped">Whether buffers cost nothing to ask for, from any thread: then they are read side by side, else one after another.</param>
+    public static ForeignState Of(StateLayout layout, Func<string, int, FlatBytes> buffer, ProgressRecord progress, bool isMapped = false)
     {
         ArgumentNullException.ThrowIfNull(layout);
         ArgumentNullException.ThrowIfNull(buffer);
-        var evidence = Enumerable.Range(0, layout.Ranks).Select(rank => RankEvidence.Gather(layout, rank, layout.Slots.ToDictionary(slot => slot.Slot.Name, slot => buffer(slot.Slot.Name, rank)), progress));
+        var evidence = Enumerable.Range(0, layout.Ranks).AsParallel().AsOrdered().WithDegreeOfParallelism(isMapped ? Math.Min(Environment.ProcessorCount, 64) : 1).Select(rank => RankEvidence.Gather(layout, rank, layout.Slots.ToDictionary(slot => slot.Slot.Name, slot => buffer(slot.Slot.Name, rank)), progress));
         return new(layout, buffer, StateSummary.Of(layout, [.. evidence]));
     }
 }

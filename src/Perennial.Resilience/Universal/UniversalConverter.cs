@@ -65,29 +65,30 @@ public static class UniversalConverter
 
     private static UniversalManifest Rewrite(Origin source, string folder, StateLayout live, StateLayout stored, Func<int, string> name)
     {
-        var files = new List<UniversalFile>();
-        for (var file = 0; file < stored.Ranks; file++)
-            files.Add(ShardFile.Write(Path.Combine(folder, name(file)), source.Save, stored, file, source.ChunkBytes, slot => source.Window(slot, file)));
         var expected = source.Expected(live);
+        var files = new List<UniversalFile>();
+        var evidence = new List<Task<RankEvidence>>();
+        for (var file = 0; file < stored.Ranks; file++)
+        {
+            files.Add(ShardFile.Write(Path.Combine(folder, name(file)), source.Save, stored, file, source.ChunkBytes, slot => source.Window(slot, file)));
+            // Read back while the next one is on its way to the disk.
+            var (index, path) = (file, Path.Combine(folder, files[file].Name));
+            evidence.Add(Task.Run(() => ReadBack(path, stored, index, expected.Progress)));
+        }
+        TransitionGate.Require(expected, stored, Task.WhenAll(evidence).GetAwaiter().GetResult());
         var slots = live.Slots.Zip(stored.Slots, (memory, disk) => new UniversalSlot(memory.Slot, memory.Layout, disk.Layout)).ToList();
-        Prove(folder, stored, files, expected);
         var summary = expected with { Slots = [.. expected.Slots.Select(slot => slot with { LayoutHash = live.Find(slot.Slot.Name)!.Layout.HashText })] };
         var manifest = new UniversalManifest(UniversalManifest.CurrentFormat, source.Save, live.Shape.ToString(), source.ChunkBytes, slots, files, summary, source.Canary);
         manifest.Write(folder);
         return manifest;
     }
 
-    /// <summary>Reads the new files back as if they were ranks.</summary>
-    private static void Prove(string folder, StateLayout stored, List<UniversalFile> files, StateSummary expected)
+    /// <summary>What a new file contains, as if it were a rank's buffers.</summary>
+    private static RankEvidence ReadBack(string path, StateLayout stored, int index, ProgressRecord progress)
     {
-        var evidence = new List<RankEvidence>();
-        for (var index = 0; index < files.Count; index++)
-        {
-            using var file = SafetensorsFile.Open(Path.Combine(folder, files[index].Name));
-            var buffers = stored.Slots.ToDictionary(slot => slot.Slot.Name, slot => file.Header.Find(slot.Slot.Name) is { } entry ? FlatBytes.At(file.Pointer(entry), entry.ByteLength) : FlatBytes.Of(Memory<byte>.Empty));
-            evidence.Add(RankEvidence.Gather(stored, index, buffers, expected.Progress));
-        }
-        TransitionGate.Require(expected, stored, evidence);
+        using var file = SafetensorsFile.Open(path);
+        var buffers = stored.Slots.ToDictionary(slot => slot.Slot.Name, slot => file.Header.Find(slot.Slot.Name) is { } entry ? FlatBytes.At(file.Pointer(entry), entry.ByteLength) : FlatBytes.Of(Memory<byte>.Empty));
+        return RankEvidence.Gather(stored, index, buffers, progress);
     }
 
     private static string RankName(int file) => $"rank-{Number(file)}.safetensors";

@@ -126,7 +126,7 @@ public static class CheckpointConversion
             var ranks = tensors.Select((tensor, i) => new RankBuffer(tensor.Bytes, [new LayoutRun(i, 0, 0, tensor.Bytes)]));
             var layout = new StateLayout(ParallelShape.Single, [new SlotLayout(new StateSlot(DecoderPlacement.Weights, SlotRole.Weight), Layout.Of(tensors, ranks))]);
             var step = File.Exists(Path.Combine(folder, CheckpointFiles.ProgressFile)) ? CheckpointFiles.ReadProgress(folder).Step : 0;
-            State = ForeignState.Of(layout, (_, rank) => Buffer(rank, entries[rank].Name), new ProgressRecord(step, 0, 0, new Dictionary<string, ulong>(), new Dictionary<string, long>(), new Dictionary<string, string>()));
+            State = ForeignState.Of(layout, (_, rank) => Buffer(rank, entries[rank].Name), new ProgressRecord(step, 0, 0, new Dictionary<string, ulong>(), new Dictionary<string, long>(), new Dictionary<string, string>()), isMapped: entries.All(entry => weights.Mapped(entry.Name) is not null));
         }
 
         public ForeignState State { get; }

@@ -24,7 +24,7 @@ public class LaunchTests
         var part = Runs(["launch", "--workers", "3", recipe, "--run", place["elastic"], "--chaos", "kill=@20,pair=1", "--respawn", "0.1", "--set", "training.steps=60", .. rest]);
         Audit(part, place["elastic"], faults: 1, steps: 60, "elastic");
         Assert.Contains("Lost processes", File.ReadAllText(place["elastic/report.html"]), StringComparison.Ordinal);
-        // The other policy that needs nothing prepared: all leave and start anew from the newest checkpoint or memory.
+        // The other policy that needs nothing prepared: all leave and start anew from the newest checkpoint.
         var restarted = Runs(["launch", "--workers", "2", recipe, "--run", place["elastic"], "--chaos", "kill=@70", "--set", "resilience.policy=restart", .. rest]);
         Assert.Contains("resuming from", restarted.Out, StringComparison.Ordinal);
         Audit(restarted, place["elastic"], faults: 1, steps: 110, "restart");

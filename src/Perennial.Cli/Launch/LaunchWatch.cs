@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json.Nodes;
+using Perennial.Core;
 using Perennial.Training;
 
 namespace Perennial.Cli.Launch;
@@ -108,9 +109,5 @@ internal sealed class LaunchWatch(bool restarts)
         behindAt = 0;
     }
 
-    private static double Median(IEnumerable<double> values)
-    {
-        var sorted = values.Where(double.IsFinite).Order().ToList();
-        return sorted.Count == 0 ? 0 : (sorted[(sorted.Count - 1) / 2] + sorted[sorted.Count / 2]) / 2;
-    }
+    private static double Median(IEnumerable<double> values) => Quantile.Median(values.Where(double.IsFinite).DefaultIfEmpty(0));
 }

@@ -1,6 +1,5 @@
 using System.IO.Hashing;
 using System.Text;
-using Perennial.Core;
 using Perennial.Data.Synthesis;
 using Perennial.Models;
 using Perennial.Models.Inference;
@@ -50,17 +49,11 @@ public sealed class CheckpointGenerator(LoadedCheckpoint checkpoint) : IGenerato
     /// <inheritdoc/>
     public void Dispose() => turn.Dispose();
 
-    private static unsafe string Fingerprint(LoadedCheckpoint checkpoint)
+    private static string Fingerprint(LoadedCheckpoint checkpoint)
     {
         var hash = new XxHash128();
         hash.Append(Encoding.UTF8.GetBytes(checkpoint.Tokenizer.Fingerprint));
-        foreach (var model in checkpoint.Model is EnsembleModel { Members: var members } ? members : [checkpoint.Model])
-        {
-            var values = model.Parameters.Values;
-            var (address, count) = (TensorMemory.Pointer(values), values.NumberOfElements * values.ElementSize);
-            const int Piece = 64 << 20;
-            for (var done = 0L; done < count; done += Piece) hash.Append(new ReadOnlySpan<byte>((byte*)address + done, (int)Math.Min(Piece, count - done)));
-        }
+        foreach (var model in checkpoint.Model is EnsembleModel { Members: var members } ? members : [checkpoint.Model]) TensorHash.Append(hash, model.Parameters.Values);
         return Convert.ToHexStringLower(hash.GetCurrentHash());
     }
 }

@@ -1,3 +1,4 @@
+using Perennial.Core;
 using Perennial.Evaluation.Charts;
 using Perennial.Training;
 
@@ -21,9 +22,5 @@ internal static class RecoveryTable
 
     private static string Time(double seconds) => double.IsFinite(seconds) ? FormattableString.Invariant($"{seconds * 1000:0.0} ms") : "–";
 
-    private static double Median(IEnumerable<double> values)
-    {
-        var sorted = values.Where(double.IsFinite).Order().ToList();
-        return sorted.Count == 0 ? double.NaN : (sorted[(sorted.Count - 1) / 2] + sorted[sorted.Count / 2]) / 2;
-    }
+    private static double Median(IEnumerable<double> values) => Quantile.Median(values.Where(double.IsFinite).DefaultIfEmpty(double.NaN));
 }

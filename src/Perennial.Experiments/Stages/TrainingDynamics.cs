@@ -149,11 +149,7 @@ public sealed class TrainingDynamics(TrainingDynamicsOptions options) : IExperim
         return (Tau(true), Tau(false));
     }
 
-    private static double Median(IEnumerable<double> values)
-    {
-        double[] sorted = [.. values.Where(double.IsFinite).Order()];
-        return sorted.Length == 0 ? 0 : (sorted[(sorted.Length - 1) / 2] + sorted[sorted.Length / 2]) / 2;
-    }
+    private static double Median(IEnumerable<double> values) => Quantile.Median(values.Where(double.IsFinite).DefaultIfEmpty(0));
 
     private sealed record Followed(TrainingCurve Curve, IReadOnlyList<double> Losses, IReadOnlyList<double> Accuracies);
 

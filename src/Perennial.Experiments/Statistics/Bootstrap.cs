@@ -31,7 +31,7 @@ public static class Bootstrap
         var means = values.Count <= EnumeratedValues ? Enumerated(values) : Drawn(values);
         Array.Sort(means);
         var tail = TailProbability(values.Count, level);
-        return new(mean, Percentile(means, tail), Percentile(means, 1 - tail));
+        return new(mean, Quantile.OfSorted(means, tail), Quantile.OfSorted(means, 1 - tail));
     }
 
     /// <summary>The share of resampled means left out on each side: Φ(−√(n/(n−1)) · t), t being Student's quantile for n − 1.</summary>
@@ -62,13 +62,5 @@ public static class Bootstrap
             means[i] = sum / values.Count;
         }
         return means;
-    }
-
-    private static double Percentile(double[] sorted, double share)
-    {
-        var position = share * (sorted.Length - 1);
-        var below = (int)Math.Floor(position);
-        var above = Math.Min(below + 1, sorted.Length - 1);
-        return sorted[below] + (sorted[above] - sorted[below]) * (position - below);
     }
 }

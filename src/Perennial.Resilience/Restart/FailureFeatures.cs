@@ -1,3 +1,5 @@
+using Perennial.Core;
+
 namespace Perennial.Resilience.Restart;
 
 /// <summary>
@@ -59,24 +61,18 @@ public static class FailureFeatures
         return sum / square;
     }
 
-    private static double GradientRatio(IReadOnlyList<double> norms) => norms.Count == 0 ? 0 : Math.Log(Math.Max(norms[^1], 1e-12) / Math.Max(Median(norms), 1e-12));
+    private static double GradientRatio(IReadOnlyList<double> norms) => norms.Count == 0 ? 0 : Math.Log(Math.Max(norms[^1], 1e-12) / Math.Max(Quantile.Median(norms), 1e-12));
 
     // A spike is a loss above median + 6·MAD of what was seen before the window (or of the window itself when nothing was).
     private static double Spikes(IReadOnlyList<double> losses, int from)
     {
         var calm = from >= 8 ? Range(losses, Math.Max(0, from - 4 * (losses.Count - from)), from) : losses;
-        var median = Median(calm);
-        var deviation = Math.Max(Median([.. calm.Select(value => Math.Abs(value - median))]), 1e-6);
+        var median = Quantile.Median(calm);
+        var deviation = Math.Max(Quantile.Median([.. calm.Select(value => Math.Abs(value - median))]), 1e-6);
         return losses.Skip(from).Count(value => !(value <= median + 6 * deviation));
     }
 
     private static double Mean(IReadOnlyList<double> values) => values.Count == 0 ? 0 : values.Average();
-
-    private static double Median(IReadOnlyList<double> values)
-    {
-        double[] sorted = [.. values.Order()];
-        return sorted.Length % 2 == 1 ? sorted[sorted.Length / 2] : (sorted[sorted.Length / 2 - 1] + sorted[sorted.Length / 2]) / 2;
-    }
 
     private static IReadOnlyList<double> Range(IReadOnlyList<double> values, int from, int end) => [.. values.Take(end).Skip(from)];
 }

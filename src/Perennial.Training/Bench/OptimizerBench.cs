@@ -89,20 +89,14 @@ public static class OptimizerBench
             timed++;
         }
         for (var i = 0; periodic is not null && i < 3; i++) rare.Add(Time(1));
-        var (usual, refresh) = (Median(plain), rare.Count == 0 ? 0 : Median(rare));
+        var (usual, refresh) = (Quantile.Median(plain), rare.Count == 0 ? 0 : Quantile.Median(rare));
         var share = periodic is null ? 0 : 1.0 / periodic.UpdateGap;
-        return new(kind, usual * (1 - share) + refresh * share, refresh, Median(floors), optimizer.Slots.Sum(slot => slot.Bytes), cost.StateBytes, resident, parameters.Layout.Length);
+        return new(kind, usual * (1 - share) + refresh * share, refresh, Quantile.Median(floors), optimizer.Slots.Sum(slot => slot.Bytes), cost.StateBytes, resident, parameters.Layout.Length);
     }
 
     private static long Resident()
     {
         const string statistics = "/proc/self/statm";
         return File.Exists(statistics) ? long.Parse(File.ReadAllText(statistics).Split(' ')[1], System.Globalization.CultureInfo.InvariantCulture) * Environment.SystemPageSize : Environment.WorkingSet;
-    }
-
-    private static double Median(List<double> values)
-    {
-        var sorted = values.Order().ToArray();
-        return sorted.Length % 2 == 1 ? sorted[sorted.Length / 2] : (sorted[sorted.Length / 2 - 1] + sorted[sorted.Length / 2]) / 2;
     }
 }

@@ -37,12 +37,6 @@ public static class OptimizerShare
             others.Add(b);
             ratios.Add(b / a - 1);
         }
-        return new(kind, shape.Name, Median(adams), Median(others), Median(ratios));
-    }
-
-    private static double Median(List<double> values)
-    {
-        var sorted = values.Order().ToArray();
-        return (sorted[(sorted.Length - 1) / 2] + sorted[sorted.Length / 2]) / 2;
+        return new(kind, shape.Name, Quantile.Median(adams), Quantile.Median(others), Quantile.Median(ratios));
     }
 }

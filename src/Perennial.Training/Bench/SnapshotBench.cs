@@ -96,17 +96,8 @@ public static class SnapshotBench
             }
         }
         if (problems.Count > 0) throw PerennialException.Failed($"snapshots went wrong while they were timed: {problems[0]}");
-        return [.. modes.Select(mode => new SnapshotBenchResult(mode, Quantile(times[mode], 0.5), Quantile(ratios[mode], 0.5), Quantile(ratios[mode], 0.25), Quantile(ratios[mode], 0.75), Quantile(waits[mode], 0.5),
+        return [.. modes.Select(mode => new SnapshotBenchResult(mode, Quantile.Of(times[mode], 0.5), Quantile.Of(ratios[mode], 0.5), Quantile.Of(ratios[mode], 0.25), Quantile.Of(ratios[mode], 0.75), Quantile.Of(waits[mode], 0.5),
             mode == KeepMode.Nothing ? 0 : keeper.Bytes, trainer.State.Parameters.Layout.Length))];
-    }
-
-    /// <summary>Between neighbours in proportion.</summary>
-    private static double Quantile(IEnumerable<double> values, double share)
-    {
-        var sorted = values.Order().ToArray();
-        var at = share * (sorted.Length - 1);
-        var (below, above) = (sorted[(int)at], sorted[Math.Min((int)at + 1, sorted.Length - 1)]);
-        return below + (at - (int)at) * (above - below);
     }
 
     /// <summary>Keeps the state one way or the other.</summary>

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Perennial.Core;
 using Perennial.Data.Benchmarks;
 using Perennial.Tensors;
 using static TorchSharp.torch;
@@ -124,16 +125,10 @@ public static class TrainBench
         }
         var parameters = Models.DecoderLayout.Of(shape.Config).Length;
         return new(
-            shape.Name, precision, shape.MicroRows, shape.Tokens, parameters, shape.Flops, Median(times.Select(t => t.Total)), Median(times.Select(t => t.Forward)),
-            Median(times.Select(t => t.Backward)), Median(times.Select(t => t.Optimizer)), LoaderBench.BatchSeconds(Path.GetTempPath(), LoaderShard, shape.Rows, shape.Time), Median(ceilings), Median(mfus),
+            shape.Name, precision, shape.MicroRows, shape.Tokens, parameters, shape.Flops, Quantile.Median(times.Select(t => t.Total)), Quantile.Median(times.Select(t => t.Forward)),
+            Quantile.Median(times.Select(t => t.Backward)), Quantile.Median(times.Select(t => t.Optimizer)), LoaderBench.BatchSeconds(Path.GetTempPath(), LoaderShard, shape.Rows, shape.Time), Quantile.Median(ceilings), Quantile.Median(mfus),
             // Norm reads the gradient; the update reads weight, gradient and two moments and writes three of them.
-            OptimizerBytes: parameters * sizeof(float) * 8, ManagedBytes: (long)Median(times.Select(t => (double)t.ManagedBytes)),
-            plain is null ? null : Median(plains), plain is null ? null : Median(ratios));
-    }
-
-    private static double Median(IEnumerable<double> values)
-    {
-        var sorted = values.Order().ToArray();
-        return sorted.Length % 2 == 1 ? sorted[sorted.Length / 2] : (sorted[sorted.Length / 2 - 1] + sorted[sorted.Length / 2]) / 2;
+            OptimizerBytes: parameters * sizeof(float) * 8, ManagedBytes: (long)Quantile.Median(times.Select(t => (double)t.ManagedBytes)),
+            plain is null ? null : Quantile.Median(plains), plain is null ? null : Quantile.Median(ratios));
     }
 }

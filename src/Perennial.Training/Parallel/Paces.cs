@@ -1,3 +1,5 @@
+using Perennial.Core;
+
 namespace Perennial.Training.Parallel;
 
 /// <summary>
@@ -32,7 +34,7 @@ internal sealed class Paces
             if (queue.Count > Window) queue.Dequeue();
         }
         if (recent.Count < 2 || recent.Values.Any(queue => queue.Count < Window)) return;
-        var paces = recent.ToDictionary(pair => pair.Key, pair => 1 / Median(pair.Value));
+        var paces = recent.ToDictionary(pair => pair.Key, pair => 1 / Quantile.Median(pair.Value));
         var mean = paces.Values.Average();
         // The step lasts until the last is done: present shares go by the present speeds, better ones by the measured.
         var present = paces.Max(pair => Of(pair.Key) / pair.Value) / recent.Keys.Sum(Of);
@@ -40,11 +42,5 @@ internal sealed class Paces
         if (present / better < WorthIt) return;
         foreach (var (process, pace) in paces) speeds[process] = Math.Round(pace / mean, 2);
         foreach (var queue in recent.Values) queue.Clear();
-    }
-
-    private static double Median(IEnumerable<double> values)
-    {
-        var sorted = values.Order().ToList();
-        return (sorted[(sorted.Count - 1) / 2] + sorted[sorted.Count / 2]) / 2;
     }
 }

@@ -11,8 +11,6 @@ namespace Perennial.Training.State;
 /// </summary>
 public static class StateHash
 {
-    private const int Piece = 1 << 28;
-
     /// <summary>The hash, 32 hex digits.</summary>
     /// <param name="state">The state.</param>
     /// <param name="streamFingerprint">Fingerprint of the sample stream: what the cursor points into.</param>
@@ -28,11 +26,9 @@ public static class StateHash
         return Convert.ToHexStringLower(hash.GetCurrentHash());
     }
 
-    private static unsafe void Add(XxHash128 hash, string name, Tensor values)
+    private static void Add(XxHash128 hash, string name, Tensor values)
     {
-        var bytes = values.NumberOfElements * values.ElementSize;
-        hash.Append(Encoding.UTF8.GetBytes($"{name} {values.dtype} {bytes}\n"));
-        var start = (byte*)TensorMemory.Pointer(values);
-        for (var done = 0L; done < bytes; done += Piece) hash.Append(new ReadOnlySpan<byte>(start + done, (int)Math.Min(Piece, bytes - done)));
+        hash.Append(Encoding.UTF8.GetBytes($"{name} {values.dtype} {values.NumberOfElements * values.ElementSize}\n"));
+        TensorHash.Append(hash, values);
     }
 }

@@ -19,7 +19,7 @@ public sealed class CausalObjective : IObjective, IVocabularyParallel
         var hidden = model.Hidden(Input(batch));
         var rounds = model.Precision == Precision.Bfloat16 && hidden.dtype == ScalarType.Float32;
         return FusedHeadLoss.apply(hidden, new FusedHeadCall(
-            model.Parameters, model.HeadName, model.HeadWeight().detach(), tensor(batch.Targets), normalizer, rounds, model.HeadShard));
+            model.Parameters, model.HeadName, model.HeadWeight().detach(), tensor(batch.Targets), normalizer, rounds, model.Config.TiedHead, model.HeadShard));
     }
 
     /// <summary>A batch as the model sees it.</summary>

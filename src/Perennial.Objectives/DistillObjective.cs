@@ -82,7 +82,7 @@ public sealed class DistillObjective : IObjective, IDisposable
         var hidden = model.Hidden(input);
         return DistilledHeadLoss.apply(hidden, new DistilledHeadCall(
             model.Parameters, model.HeadName, model.HeadWeight().detach(), tensor(batch.Targets), normalizer, options.Share, options.Temperature,
-            teacher.Hidden(input).reshape(batch.Rows * batch.Time, -1), teacher.HeadWeight()));
+            teacher.Hidden(input).reshape(batch.Rows * batch.Time, -1), teacher.HeadWeight(), model.Config.TiedHead));
     }
 
     /// <inheritdoc/>

@@ -14,8 +14,9 @@ namespace Perennial.Objectives;
 /// <param name="Temperature">Of both distributions in it.</param>
 /// <param name="TeacherHidden">The teacher's hidden states, float32 <c>[tokens, its width]</c>.</param>
 /// <param name="TeacherHead">The teacher's unembedding, float32 <c>[vocabulary, its width]</c>.</param>
+/// <param name="IsTied">Whether the embedding adds to the head's gradient too.</param>
 internal sealed record DistilledHeadCall(
-    FlatParameters Parameters, string HeadName, Tensor Head, Tensor Targets, double Normalizer, double Share, double Temperature, Tensor TeacherHidden, Tensor TeacherHead)
+    FlatParameters Parameters, string HeadName, Tensor Head, Tensor Targets, double Normalizer, double Share, double Temperature, Tensor TeacherHidden, Tensor TeacherHead, bool IsTied)
 {
     /// <summary>Gradient of the hidden states for a loss whose own gradient is 1.</summary>
     public Tensor? HiddenGradient { get; set; }
@@ -45,6 +46,7 @@ internal sealed class DistilledHeadLoss : autograd.SingleTensorFunction<Distille
     {
         var call = (DistilledHeadCall)ctx.get_data(nameof(DistilledHeadCall));
         if (grad_output.item<float>() != 1) throw new InvalidOperationException("a distillation loss cannot be scaled before backward: the head's gradient is made in the forward pass");
+        if (!call.IsTied) call.Parameters.Written(call.HeadName);
         return [call.HiddenGradient!, null!];
     }
 

@@ -11,8 +11,9 @@ namespace Perennial.Objectives;
 /// <param name="Targets">Next-token ids, int64 <c>[tokens]</c>.</param>
 /// <param name="Normalizer">What the summed loss is divided by.</param>
 /// <param name="Rounds">Whether operands that lie in float32 must be rounded to bfloat16.</param>
+/// <param name="IsTied">Whether the embedding adds to the head's gradient too.</param>
 /// <param name="Shard">Which rows <paramref name="Head"/> has, where other processes hold the rest.</param>
-internal sealed record FusedHeadCall(FlatParameters Parameters, string HeadName, Tensor Head, Tensor Targets, double Normalizer, bool Rounds, VocabularyShard? Shard = null)
+internal sealed record FusedHeadCall(FlatParameters Parameters, string HeadName, Tensor Head, Tensor Targets, double Normalizer, bool Rounds, bool IsTied, VocabularyShard? Shard = null)
 {
     /// <summary>The hidden states, for a backward pass whose own gradient is not 1.</summary>
     public Tensor? Hidden { get; set; }

@@ -28,10 +28,14 @@ internal sealed class FusedHeadLoss : autograd.SingleTensorFunction<FusedHeadLos
     {
         var call = (FusedHeadCall)ctx.get_data(nameof(FusedHeadCall));
         var slope = grad_output.item<float>();
-        if (slope == 1) return [call.HiddenGradient!, null!];
         using var _ = no_grad();
-        using var rows = call.Hidden!.view(-1, call.Hidden.shape[^1]);
-        FusedHead.Run(rows, call, slope - 1.0, null);
-        return [call.HiddenGradient!.mul_(slope), null!];
+        if (slope != 1)
+        {
+            using var rows = call.Hidden!.view(-1, call.Hidden.shape[^1]);
+            FusedHead.Run(rows, call, slope - 1.0, null);
+            call.HiddenGradient!.mul_(slope);
+        }
+        if (!call.IsTied) call.Parameters.Written(call.HeadName);
+        return [call.HiddenGradient!, null!];
     }
 }

@@ -86,11 +86,19 @@ public class PolicyTests
             using ExactSums one = new(length, blocks), two = new(length, blocks);
             one.Clear();
             two.Clear();
-            foreach (var (block, place) in order.Select((block, place) => (block, place))) (place < split ? one : two).Add(gradients[block], block / 7.0);
+            foreach (var (block, place) in order.Select((block, place) => (block, place)))
+            {
+                var mine = place < split ? one : two;
+                // In two stretches, as buckets take it.
+                mine.Add(gradients[block], new(length / 3, length));
+                mine.Add(gradients[block], new(0, length / 3));
+                mine.AddLoss(block / 7.0);
+            }
             unsafe
             {
-                for (var i = 0; i < one.Count; i++) ((long*)one.Address)[i] += ((long*)two.Address)[i];
+                for (var i = 0; i < length; i++) ((long*)one.Address)[i] += ((long*)two.Address)[i];
             }
+            for (var i = 0; i < 2; i++) one.Tail[i] += two.Tail[i];
             using var result = zeros(length);
             loss = one.Read(result);
             return result.data<float>().ToArray();
@@ -113,14 +121,17 @@ public class PolicyTests
         using var scope = NewDisposeScope();
         using var sums = new ExactSums(20, 4);
         sums.Clear();
-        sums.Add(zeros(20), 1);
+        sums.Add(zeros(20));
+        sums.AddLoss(1);
         var gradients = zeros(20);
         gradients[19] = value;
-        sums.Add(gradients, loss);
+        sums.Add(gradients);
+        sums.AddLoss(loss);
         Assert.True(double.IsNaN(sums.Read(gradients)));
         Assert.True(float.IsNaN(gradients[0].item<float>()));
         sums.Clear();
-        sums.Add(ones(20), 0.5);
+        sums.Add(ones(20));
+        sums.AddLoss(0.5);
         Assert.Equal(0.5, sums.Read(gradients));
         Assert.Equal(1f, gradients[7].item<float>());
     }

@@ -8,7 +8,6 @@ using Perennial.Models.Quantization;
 using Perennial.Training;
 using Perennial.Training.HeldOut;
 using Perennial.Training.Recipes;
-using Perennial.Training.Runs;
 
 namespace Perennial.Experiments.Measured;
 
@@ -39,9 +38,7 @@ public sealed class OutlierExperiment(OutlierExperimentOptions options) : IExper
     {
         ArgumentNullException.ThrowIfNull(context);
         var recipe = new RecipeLoader(context.Components).Bind(context.Recipe ?? throw PerennialException.Usage("experiment 'outliers' trains: the paper must name a recipe"));
-        var recorder = new Recorder(context.Progress);
-        var run = new TrainingRun(context.Components).Execute(recipe, new TrainingRunOptions { RunFolder = context.Folder }, [recorder], context.Cancellation);
-        if (!run.Completed) throw new OperationCanceledException(context.Cancellation);
+        var run = RecordedTraining.Execute(context.Components, recipe, context.Folder, context.Progress, context.Cancellation);
         using var checkpoint = LoadedCheckpoint.Open(context.Folder, _ => { });
         using var data = DataPreparation.Prepare(recipe.Data, recipe.Seed);
         var text = EvaluationText.HeldOut(data);
@@ -58,13 +55,14 @@ public sealed class OutlierExperiment(OutlierExperimentOptions options) : IExper
         var (probe, alone) = (task.Probe(plain, config, text, alone: false), task.Probe(plain, config, text, alone: true));
         (measures["kurtosis"], measures["worst-kurtosis"], measures["max-over-median"], measures["first-kurtosis"]) = (probe.Mean, probe.Worst, probe.Ratio, alone.Mean);
         if (options.Mechanism) Mechanism(checkpoint.Model, config, text, loss, task, context.Seed, measures);
+        var steps = run.Events.OfType<StepDone>().ToList();
         return new ExperimentOutcome
         {
             Measures = measures,
-            Curves = [new("Training loss", "tokens", "nats a token", recorder.Points)],
-            Parameters = recorder.Parameters,
-            Tokens = run.Tokens,
-            Flops = recorder.FlopsPerToken * run.Tokens,
+            Curves = [new("Training loss", "tokens", "nats a token", [.. steps.Where((_, i) => i % Math.Max(1, steps.Count / 100) == 0).Select(step => new CurvePoint(step.Tokens, step.Loss))])],
+            Parameters = run.Started.Parameters,
+            Tokens = run.Result.Tokens,
+            Flops = run.Flops,
         };
     }
 
@@ -85,24 +83,4 @@ public sealed class OutlierExperiment(OutlierExperimentOptions options) : IExper
     }
 
     private static QuantizedLossTask Rounded(int weights, int activations, int cache) => new(new QuantizedLossOptions { Weights = weights, Activations = activations, Cache = cache });
-
-    private sealed class Recorder(IProgress<double> progress) : IRunObserver
-    {
-        private readonly List<CurvePoint> points = [];
-        private RunStarted? started;
-
-        public long Parameters => started!.Parameters;
-
-        public double FlopsPerToken => started!.FlopsPerToken;
-
-        public IReadOnlyList<CurvePoint> Points => [.. points.Where((_, i) => i % Math.Max(1, points.Count / 100) == 0)];
-
-        public void Observe(RunEvent happened)
-        {
-            if (happened is RunStarted began) started = began;
-            if (happened is not StepDone step) return;
-            points.Add(new CurvePoint(step.Tokens, step.Loss));
-            progress.Report(step.Step / (double)Math.Max(1, started!.TotalSteps));
-        }
-    }
 }

@@ -46,17 +46,13 @@ public sealed class StagesExperiment(StagesExperimentOptions options) : IExperim
         var loader = new RecipeLoader(context.Components);
         var recipe = loader.Bind(node);
         if (recipe.Stages.Count == 0) throw PerennialException.Usage("experiment 'stages': the recipe has no stages");
-        var record = new Recorder(context.Progress);
         if (options.ShareFirst && recipe.Stages.Count > 1 && recipe.Stages[0].From is null) recipe = TakeOver(recipe, context);
-        using var metrics = new MetricsFile();
-        var result = new TrainingRun(context.Components).Execute(recipe, new TrainingRunOptions { RunFolder = context.Folder }, [metrics, record], context.Cancellation);
-        if (!result.Completed) throw new OperationCanceledException(context.Cancellation);
-        // What an earlier call measured before it was stopped is in the run's file.
+        var run = RecordedTraining.Execute(context.Components, recipe, context.Folder, context.Progress, context.Cancellation);
+        run.RequireNoRefusal();
         var history = RunHistory.Load(context.Folder);
-        if (record.Refused > 0) throw PerennialException.Failed($"{context.Folder}: {record.Refused} step(s) were refused, so the arms would not see the same data; set training.on-spike.threshold to 0");
         return new ExperimentOutcome
         {
-            Measures = Measures(history), Curves = Curves(history.StageTexts), Parameters = record.Started!.Parameters, Tokens = result.Tokens, Flops = record.Started.FlopsPerToken * result.Tokens,
+            Measures = Measures(history), Curves = Curves(history.StageTexts), Parameters = run.Started.Parameters, Tokens = run.Result.Tokens, Flops = run.Flops,
         };
     }
 
@@ -148,31 +144,4 @@ public sealed class StagesExperiment(StagesExperimentOptions options) : IExperim
     private static List<MeasuredCurve> Curves(IReadOnlyList<StageMeasured> measured) =>
         [.. measured[^1].Texts.Select(text => new MeasuredCurve($"held-out {text.Text}", "steps trained", "nats a token",
             [.. measured.Where(e => e is { IsBranch: false, Weights: "raw" }).Select(e => new CurvePoint(e.Step, Value(e, text.Text, "loss"))).Where(point => double.IsFinite(point.Value)).DistinctBy(point => point.At)]))];
-
-    private sealed class Recorder(IProgress<double> progress) : IRunObserver
-    {
-        private double told;
-
-        public RunStarted? Started { get; private set; }
-
-        public int Refused { get; private set; }
-
-        public void Observe(RunEvent happened)
-        {
-            switch (happened)
-            {
-                case RunStarted started:
-                    Started = started;
-                    break;
-                case StepRefused:
-                    Refused++;
-                    break;
-                case StepDone step:
-                    var share = step.Step / (double)Math.Max(1, Started!.TotalSteps);
-                    if (share - told < 0.02) break;
-                    progress.Report(told = share);
-                    break;
-            }
-        }
-    }
 }

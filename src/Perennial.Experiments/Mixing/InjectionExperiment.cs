@@ -11,7 +11,6 @@ using Perennial.Experiments.Runs;
 using Perennial.Training;
 using Perennial.Training.HeldOut;
 using Perennial.Training.Recipes;
-using Perennial.Training.Runs;
 using static TorchSharp.torch;
 
 namespace Perennial.Experiments.Mixing;
@@ -60,12 +59,10 @@ public sealed class InjectionExperiment(InjectionExperimentOptions options) : IE
             ["canaries"] = [.. facts.Canaries(options.Each)], ["poison"] = [.. facts.Poison(options.Poisoned, 50)],
         };
         var recipe = new RecipeLoader(context.Components).Bind(node.With("data.injections", Injections(context, texts)));
-        var record = new Recorder(context.Progress);
         var folder = Path.Combine(context.Folder, "run");
-        var result = new TrainingRun(context.Components).Execute(recipe, new TrainingRunOptions { RunFolder = folder }, [record], context.Cancellation);
-        if (!result.Completed) throw new OperationCanceledException(context.Cancellation);
+        var run = RecordedTraining.Execute(context.Components, recipe, folder, context.Progress, context.Cancellation);
         using var trained = LoadedCheckpoint.Open(folder, _ => { });
-        var measures = new Dictionary<string, double> { ["held-out"] = record.Loss };
+        var measures = new Dictionary<string, double> { ["held-out"] = run.Evaluations.Last(e => e.Weights == "raw" && e.Metrics.ContainsKey("loss")).Metrics["loss"] };
         foreach (var name in new[] { "contamination", "canaries" })
         {
             var unseen = Nats(trained, texts[name].Where(fact => fact.Repeat == 0));
@@ -75,8 +72,8 @@ public sealed class InjectionExperiment(InjectionExperimentOptions options) : IE
         return new ExperimentOutcome
         {
             Measures = measures,
-            Curves = [new MeasuredCurve("Training loss", "step", "nats a token", record.Losses)],
-            Parameters = record.Parameters, Tokens = result.Tokens, Flops = record.FlopsPerToken * result.Tokens,
+            Curves = [new MeasuredCurve("Training loss", "step", "nats a token", [.. run.Events.OfType<StepDone>().Where(e => e.Step % Math.Max(1, run.Started.TotalSteps / 50) == 0).Select(e => new CurvePoint(e.Step, e.Loss))])],
+            Parameters = run.Started.Parameters, Tokens = run.Result.Tokens, Flops = run.Flops,
         };
     }
 
@@ -109,35 +106,5 @@ public sealed class InjectionExperiment(InjectionExperimentOptions options) : IE
         using var _ = no_grad();
         using var scope = NewDisposeScope();
         return new TextScorer().Score(trained.Model, new EvaluationText { Name = "planted", Documents = documents, Bytes = 1, Tokenizer = trained.Tokenizer, Answers = answers }).AnswerLoss;
-    }
-
-    private sealed class Recorder(IProgress<double> progress) : IRunObserver
-    {
-        private long total = 1;
-
-        public double Loss { get; private set; } = double.NaN;
-
-        public long Parameters { get; private set; }
-
-        public double FlopsPerToken { get; private set; }
-
-        public List<CurvePoint> Losses { get; } = [];
-
-        public void Observe(RunEvent happened)
-        {
-            switch (happened)
-            {
-                case RunStarted started:
-                    (total, Parameters, FlopsPerToken) = (started.TotalSteps, started.Parameters, started.FlopsPerToken);
-                    break;
-                case StepDone step when step.Step % Math.Max(1, total / 50) == 0:
-                    Losses.Add(new CurvePoint(step.Step, step.Loss));
-                    progress.Report(step.Step / (double)total);
-                    break;
-                case EvaluationDone { Weights: "raw" } evaluation when evaluation.Metrics.TryGetValue("loss", out var loss):
-                    Loss = loss;
-                    break;
-            }
-        }
     }
 }

@@ -50,27 +50,26 @@ public sealed class LegoExperiment(LegoExperimentOptions options) : IExperiment
         if (options.Weights.Count > 0 && options.Weights.Count != options.Variables) throw PerennialException.Usage($"experiment.weights: {options.Weights.Count} weights for {options.Variables} skills");
         var node = context.Recipe ?? throw PerennialException.Usage("experiment 'lego' trains: name a recipe");
         var recipe = new RecipeLoader(context.Components).Bind(node.With("data.sources", Sources(context)).With("data.cache", Path.Combine(context.Folder, "cache")).With("data.answers", $"\"{LegoText.Marker}\""));
-        var record = new Recorder(context.Progress);
         var folder = Path.Combine(context.Folder, "run");
-        var result = new TrainingRun(context.Components).Execute(recipe, new TrainingRunOptions { RunFolder = folder }, [record], context.Cancellation);
-        if (!result.Completed) throw new OperationCanceledException(context.Cancellation);
-        var curve = record.Accuracy;
+        var run = RecordedTraining.Execute(context.Components, recipe, folder, context.Progress, context.Cancellation);
+        var curve = run.Evaluations.Where(e => e is { Task: "answers", Weights: "raw" }).Select(e => new { e.Step, Mean = 100 * e.Metrics["answer_accuracy"], Deepest = 100 * Deepest(e) }).ToList();
+        var learned = run.Events.OfType<GraphLearned>().LastOrDefault()?.Steps / (double)run.Started.TotalSteps ?? 0;
         var graph = CheckpointFiles.ReadProgress(new RunFolder(folder).Checkpoints.Newest(_ => { })!.Folder).Mixture?.State?["graph"] as JsonArray;
         return new ExperimentOutcome
         {
             Measures = new Dictionary<string, double>
             {
                 ["final"] = curve[^1].Mean,
-                ["half"] = curve.Last(point => point.Step * 2 <= result.Step).Mean,
+                ["half"] = curve.Last(point => point.Step * 2 <= run.Result.Step).Mean,
                 ["area"] = curve.Average(point => point.Mean),
                 ["deepest"] = curve[^1].Deepest,
                 ["density"] = graph is null ? 0 : SkillGraph.Density([.. graph.Select(row => row!.AsArray().Select(entry => (double)entry!).ToArray())]),
-                ["graph-share"] = record.GraphShare,
+                ["graph-share"] = learned,
             },
             Curves = [new MeasuredCurve("Exact answers, mean over skills", "step", "%", [.. curve.Select(point => new CurvePoint(point.Step, point.Mean))])],
-            Parameters = record.Parameters,
-            Tokens = result.Tokens,
-            Flops = record.FlopsPerToken * result.Tokens * (1 + record.GraphShare),
+            Parameters = run.Started.Parameters,
+            Tokens = run.Result.Tokens,
+            Flops = run.Flops * (1 + learned),
         };
     }
 
@@ -89,34 +88,6 @@ public sealed class LegoExperiment(LegoExperimentOptions options) : IExperiment
         return $"[{string.Join(", ", sources)}]";
     }
 
-    private sealed class Recorder(IProgress<double> progress) : IRunObserver
-    {
-        private long total = 1;
-
-        public List<(long Step, double Mean, double Deepest)> Accuracy { get; } = [];
-
-        public long Parameters { get; private set; }
-
-        public double FlopsPerToken { get; private set; }
-
-        public double GraphShare { get; private set; }
-
-        public void Observe(RunEvent happened)
-        {
-            switch (happened)
-            {
-                case RunStarted started:
-                    (total, Parameters, FlopsPerToken) = (started.TotalSteps, started.Parameters, started.FlopsPerToken);
-                    break;
-                case GraphLearned learned:
-                    GraphShare = learned.Steps / (double)total;
-                    break;
-                case EvaluationDone { Task: "answers", Weights: "raw" } evaluation:
-                    var deepest = evaluation.Metrics.Where(pair => pair.Key.StartsWith("answer_accuracy.", StringComparison.Ordinal)).MaxBy(pair => int.Parse(pair.Key.AsSpan(pair.Key.IndexOf('.', StringComparison.Ordinal) + 1), CultureInfo.InvariantCulture)).Value;
-                    if (Accuracy.Count == 0 || Accuracy[^1].Step < evaluation.Step) Accuracy.Add((evaluation.Step, 100 * evaluation.Metrics["answer_accuracy"], 100 * deepest));
-                    progress.Report(evaluation.Step / (double)total);
-                    break;
-            }
-        }
-    }
+    private static double Deepest(EvaluationDone evaluation) => evaluation.Metrics.Where(pair => pair.Key.StartsWith("answer_accuracy.", StringComparison.Ordinal))
+        .MaxBy(pair => int.Parse(pair.Key.AsSpan(pair.Key.IndexOf('.', StringComparison.Ordinal) + 1), CultureInfo.InvariantCulture)).Value;
 }

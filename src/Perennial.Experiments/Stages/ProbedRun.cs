@@ -1,10 +1,9 @@
 using Perennial.Core;
 using Perennial.Core.Recipes;
-using Perennial.Evaluation.Events;
 using Perennial.Experiments.Measured;
+using Perennial.Experiments.Runs;
 using Perennial.Training;
 using Perennial.Training.Recipes;
-using Perennial.Training.Runs;
 
 namespace Perennial.Experiments.Stages;
 
@@ -40,31 +39,12 @@ internal sealed record ProbedRun(IReadOnlyList<ProbeMoment> Moments, long Parame
     public static ProbedRun Train(ExperimentContext context, RecipeNode node, string folder)
     {
         var recipe = new RecipeLoader(context.Components).Bind(node);
-        var record = new Recorder(context.Progress);
-        using var metrics = new MetricsFile();
-        var result = new TrainingRun(context.Components).Execute(recipe, new TrainingRunOptions { RunFolder = folder }, [metrics, record], context.Cancellation);
-        if (!result.Completed) throw new OperationCanceledException(context.Cancellation);
-        var history = RunHistory.Load(folder);
-        var chosen = MetricsFile.Read(folder).OfType<MixtureChosen>().GroupBy(e => e.Step).OrderBy(group => group.Key).Select(group => group.Last().Weights).ToList();
-        if (history.Refused.Count > 0) throw PerennialException.Failed($"{folder}: {history.Refused.Count} step(s) were refused, so that the arms would not see the same data; set training.on-spike.threshold to 0");
-        var started = record.Started!;
+        var run = RecordedTraining.Execute(context.Components, recipe, folder, context.Progress, context.Cancellation);
+        run.RequireNoRefusal();
+        var chosen = run.Events.OfType<MixtureChosen>().GroupBy(e => e.Step).OrderBy(group => group.Key).Select(group => group.Last().Weights).ToList();
         // Practices tell figures under their own name, tasks under raw weights.
-        var moments = history.Evaluations.Where(e => e.Weights == "raw" || e.Weights == e.Task).GroupBy(e => e.Step).OrderBy(group => group.Key)
-            .Select(group => new ProbeMoment(group.Key, group.Key * started.TokensPerStep, group.SelectMany(e => e.Metrics).DistinctBy(pair => pair.Key).ToDictionary())).ToList();
-        return new(moments, started.Parameters, result.Tokens, started.FlopsPerToken * result.Tokens, chosen);
-    }
-
-    private sealed class Recorder(IProgress<double> progress) : IRunObserver
-    {
-        private double told;
-
-        public RunStarted? Started { get; private set; }
-
-        public void Observe(RunEvent happened)
-        {
-            if (happened is RunStarted started) Started = started;
-            if (happened is not StepDone step || step.Step / (double)Math.Max(1, Started!.TotalSteps) is var share && share - told < 0.02) return;
-            progress.Report(told = share);
-        }
+        var moments = run.Evaluations.Where(e => e.Weights == "raw" || e.Weights == e.Task).GroupBy(e => e.Step).OrderBy(group => group.Key)
+            .Select(group => new ProbeMoment(group.Key, group.Key * run.Started.TokensPerStep, group.SelectMany(e => e.Metrics).DistinctBy(pair => pair.Key).ToDictionary())).ToList();
+        return new(moments, run.Started.Parameters, run.Result.Tokens, run.Flops, chosen);
     }
 }

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using Perennial.Data;
 using Perennial.Models;
 using Perennial.Objectives;
+using Perennial.Tensors;
 using Perennial.Training.Parallel;
 using Perennial.Training.Parallel.Policies;
 using Perennial.Training.Recipes;
@@ -10,14 +11,31 @@ using static TorchSharp.torch;
 namespace Perennial.Training.Loop;
 
 /// <summary>Forward and backward of a batch in pieces: the flat gradient and the loss.</summary>
-/// <param name="parts">The run.</param>
-/// <param name="passes">How this process takes its micro-batches, where it is not one after another through the whole model.</param>
-internal sealed class GradientPass(RunParts parts, IPasses? passes = null) : IDisposable
+internal sealed class GradientPass : IDisposable
 {
-    private readonly int rows = parts.Recipe.Training.MicroBatch ?? MicroBatches.DefaultRows(parts.Recipe.Training.Batch, parts.Config.Context);
-    private readonly ExactSums? exact = parts.Recipe.Training.Sums == SumChoice.Exact ? new ExactSums(parts.State.Parameters.Values.NumberOfElements, parts.Recipe.Training.Batch) : null;
+    private readonly RunParts parts;
+    private readonly IPasses passes;
+    private readonly int rows;
+    private readonly ExactSums? exact;
+    private readonly GradientBuckets? buckets;
+
+    /// <param name="parts">The run.</param>
+    /// <param name="replicas">Who takes the steps together.</param>
+    /// <param name="passes">How this process takes its micro-batches, where it is not one after another through the whole model.</param>
+    public GradientPass(RunParts parts, IReplicas replicas, IPasses? passes = null)
+    {
+        this.parts = parts;
+        rows = parts.Recipe.Training.MicroBatch ?? MicroBatches.DefaultRows(parts.Recipe.Training.Batch, parts.Config.Context);
+        exact = parts.Recipe.Training.Sums == SumChoice.Exact ? new ExactSums(Parameters.Layout.Length, parts.Recipe.Training.Batch) : null;
+        this.passes = passes ?? new PlainPasses(() => Objective, parts.Model, exact);
+        if (replicas.AddsUp) buckets = new GradientBuckets(Parameters.Layout, BucketBytes, range => replicas.Reduce(Parameters.Gradients, range, exact));
+    }
 
     private IObjective Objective => parts.Stage.Objective;
+
+    private long BucketBytes => (long)(parts.Recipe.Parallel ?? new Recipes.ParallelOptions()).Bucket << 20;
+
+    private FlatParameters Parameters => parts.Model.Parameters;
 
     /// <summary>One process's rows of a step's batch; loss and gradient are parts of those of the whole batch.</summary>
     public StepWork Run(TokenBatch batch, StepShares shares, int rank)
@@ -25,30 +43,35 @@ internal sealed class GradientPass(RunParts parts, IPasses? passes = null) : IDi
         var clock = Stopwatch.GetTimestamp();
         // Rows that nobody computes are not part of the step.
         var normalizer = (double)Math.Max(1, Objective.Targets(shares.Rows == batch.Rows ? batch : BatchRows.Take(batch, shares.Covered)));
-        parts.Model.Parameters.ClearGradients();
+        Parameters.ClearGradients();
         exact?.Clear();
-        var (sum, done) = (0.0, 0);
-        if (passes is not null) sum = passes.Run([.. shares.ByRank[rank].SelectMany(range => MicroBatches.Of(BatchRows.Take(batch, range), rows))], normalizer, Prepare);
-        else foreach (var piece in shares.ByRank[rank].SelectMany(range => MicroBatches.Of(BatchRows.Take(batch, range), rows)))
+        var done = 0;
+        IReadOnlyList<TokenBatch> pieces = [.. shares.ByRank[rank].SelectMany(range => MicroBatches.Of(BatchRows.Take(batch, range), rows))];
+        // Where one pass through the model is all that makes its gradient, what that pass has completed may leave.
+        if (Objective is IVocabularyParallel) Parameters.GradientsWritten = entries => buckets?.Written(entries);
+        var sum = 0.0;
+        try
         {
-            using var scope = NewDisposeScope();
-            Prepare(piece);
-            var loss = Objective.Loss(parts.Model, piece, normalizer);
-            loss.backward();
-            var part = loss.item<float>();
-            sum += part;
-            if (exact is null) continue;
-            parts.State.Parameters.CompleteGradients();
-            exact.Add(parts.State.Parameters.Gradients, part);
-            parts.State.Parameters.ClearGradients();
+            sum = passes.Run(pieces, normalizer, Prepare, () => buckets?.Begin(AddExact));
         }
-        if (exact is null) parts.Model.Parameters.CompleteGradients();
-        return new(sum, parts.State.Parameters.Gradients, exact, done, Stopwatch.GetElapsedTime(clock).TotalSeconds);
+        finally
+        {
+            Parameters.GradientsWritten = null;
+        }
+        Parameters.CompleteGradients();
+        if (buckets is not null) buckets.Flush();
+        else AddExact(new(0, Parameters.Layout.Length));
+        return new(sum, Parameters.Gradients, exact, buckets, done, Stopwatch.GetElapsedTime(clock).TotalSeconds);
 
         void Prepare(TokenBatch piece)
         {
             parts.Model.Dropout = parts.Config.Dropout > 0 ? new DropoutKey(parts.Recipe.Seed, parts.State.Progress.Step + 1, Streams(piece, rank, done)) : null;
             done += piece.Rows;
+        }
+
+        void AddExact(Range64 range)
+        {
+            if (pieces.Count > 0) exact?.Add(Parameters.Gradients, range);
         }
     }
 
@@ -57,7 +80,7 @@ internal sealed class GradientPass(RunParts parts, IPasses? passes = null) : IDi
     {
         var normalizer = (double)Math.Max(1, Objective.Targets(batch));
         parts.Model.Dropout = null;
-        parts.State.Parameters.ClearGradients();
+        Parameters.ClearGradients();
         var sum = 0.0;
         foreach (var piece in MicroBatches.Of(batch, rows))
         {
@@ -66,11 +89,15 @@ internal sealed class GradientPass(RunParts parts, IPasses? passes = null) : IDi
             loss.backward();
             sum += loss.item<float>();
         }
-        parts.State.Parameters.CompleteGradients();
+        Parameters.CompleteGradients();
         return sum;
     }
 
-    public void Dispose() => exact?.Dispose();
+    public void Dispose()
+    {
+        buckets?.Dispose();
+        exact?.Dispose();
+    }
 
     /// <summary>What names the random streams of a piece's rows: their samples, or (the control) the rank and its rows, counted from <paramref name="first"/>.</summary>
     private IReadOnlyList<long> Streams(TokenBatch piece, int rank, int first) => parts.Recipe.Training.Streams == StreamChoice.SampleKeyed ? piece.SampleIds

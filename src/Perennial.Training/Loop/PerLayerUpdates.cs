@@ -58,7 +58,6 @@ internal sealed class PerLayerUpdates(RunParts parts)
         Parameters.GradientsWritten = entries => squares += Update(entries, step, rate);
         try
         {
-            if (!parts.Config.TiedHead) Parameters.Written(parts.Model.HeadName);
             loss.backward();
             Parameters.CompleteGradients();
         }

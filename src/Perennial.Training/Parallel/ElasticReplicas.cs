@@ -63,11 +63,19 @@ internal sealed class ElasticReplicas : IReplicas
     public StepShares Shares(int rows) => policy.Share(new ShareInput(rows, unit, microBatch, settings.WorldSize, places,
         [.. epoch!.Members.Select(member => paces?.Of(member.Id) ?? 1)]));
 
+    public bool AddsUp => true;
+
+    public void Reduce(torch.Tensor gradients, Range64 range, ExactSums? exact)
+    {
+        if (exact is not null) Present.AllReduce(exact.Address + (nint)(range.Start * sizeof(long)), range.Length, ElementType.Int64);
+        else Present.AllReduce(TensorMemory.Address<float>(gradients) + (nint)(range.Start * sizeof(float)), range.Length, ElementType.Float32);
+    }
+
     public StepAgreement Exchange(StepWork work, bool stop)
     {
         called = Stopwatch.GetTimestamp();
-        if (work.Exact is { } exact) Present.AllReduce(exact.Address, exact.Count, ElementType.Int64);
-        else Present.AllReduce(TensorMemory.Pointer(work.Gradients), work.Gradients.NumberOfElements, ElementType.Float32);
+        work.Buckets!.Wait();
+        if (work.Exact is { } exact) Present.AllReduce(exact.Tail);
         var small = new double[4 + Present.Size];
         (small[0], small[1], small[2], small[3]) = (work.Loss, stop ? 1 : 0, session.Current?.Number > Epoch ? 1 : 0, hooks.CanSnapshot() ? 1 : 0);
         small[4 + Rank] = work.Rows > 0 ? work.Seconds / work.Rows : 0;

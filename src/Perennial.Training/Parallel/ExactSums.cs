@@ -30,31 +30,38 @@ internal sealed unsafe class ExactSums : IDisposable
         sums = zeros(length + 2, ScalarType.Int64).DetachFromDisposeScope();
     }
 
-    /// <summary>The sums in memory, to be added up over processes as <see cref="Count"/> 64-bit integers.</summary>
+    /// <summary>The gradients' sums in memory, to be added up over processes as 64-bit integers, one for each gradient.</summary>
     public nint Address => TensorMemory.Address<long>(sums);
 
-    /// <summary>Integers at <see cref="Address"/>.</summary>
-    public long Count => length + 2;
+    /// <summary>What else must be added up: the loss, and the number of stretches that could not be added.</summary>
+    public Span<long> Tail => new((long*)Address + length, 2);
 
     /// <summary>Begins a step.</summary>
-    public void Clear() => NativeMemory.Clear((void*)Address, (nuint)(Count * sizeof(long)));
+    public void Clear() => NativeMemory.Clear((void*)Address, (nuint)((length + 2) * sizeof(long)));
 
-    /// <summary>Adds one block.</summary>
+    /// <summary>Adds one block's gradients.</summary>
     /// <param name="gradients">The block's own flat gradients, float32 <c>[length]</c>.</param>
-    /// <param name="loss">The block's part of the loss.</param>
-    public void Add(Tensor gradients, double loss)
+    public void Add(Tensor gradients) => Add(gradients, new(0, length));
+
+    /// <summary>Adds a stretch of one block's gradients.</summary>
+    /// <param name="gradients">The block's own flat gradients, float32 <c>[length]</c>.</param>
+    /// <param name="range">The stretch.</param>
+    public void Add(Tensor gradients, Range64 range)
     {
-        var source = (float*)TensorMemory.Address<float>(gradients);
-        var target = (long*)Address;
-        var bad = 0;
-        ThreadTeam.ForRows(length, Piece, (first, end) =>
+        var source = (float*)TensorMemory.Address<float>(gradients) + range.Start;
+        var target = (long*)Address + range.Start;
+        ThreadTeam.ForRows(range.Length, Piece, (first, end) =>
         {
-            if (!AddPiece(source, target, first, end)) Interlocked.Exchange(ref bad, 1);
+            if (!AddPiece(source, target, first, end)) Interlocked.Increment(ref Tail[1]);
         });
+    }
+
+    /// <summary>Adds one block's part of the loss.</summary>
+    public void AddLoss(double loss)
+    {
         var scaled = Math.Round(loss * Scale);
-        if (Math.Abs(scaled) <= limit) target[length] += (long)scaled;
-        else bad = 1;
-        target[length + 1] += bad;
+        if (Math.Abs(scaled) <= limit) Tail[0] += (long)scaled;
+        else Tail[1]++;
     }
 
     /// <summary>Writes the sums as float32 and returns the loss.</summary>
@@ -62,7 +69,7 @@ internal sealed unsafe class ExactSums : IDisposable
     {
         var source = (long*)Address;
         var target = (float*)TensorMemory.Address<float>(gradients);
-        if (source[length + 1] != 0)
+        if (Tail[1] != 0)
         {
             ThreadTeam.ForRows(length, Piece, (first, end) => new Span<float>(target + first, (int)(end - first)).Fill(float.NaN));
             return double.NaN;
@@ -74,7 +81,7 @@ internal sealed unsafe class ExactSums : IDisposable
                 Vector256.Narrow(Vector256.ConvertToDouble(Vector256.Load(source + i)) * (1 / Scale), Vector256.ConvertToDouble(Vector256.Load(source + i + 4)) * (1 / Scale)).Store(target + i);
             for (; i < end; i++) target[i] = (float)(source[i] * (1 / Scale));
         });
-        return source[length] * (1 / Scale);
+        return Tail[0] * (1 / Scale);
     }
 
     /// <inheritdoc/>

@@ -26,10 +26,15 @@ internal sealed class FixedReplicas(ParallelDecoder decoder, Func<long> epoch) :
 
     public StepShares Shares(int rows) => new([.. ParallelShares.Of(rows, decoder.Placement.Shape.Data).Select(range => (IReadOnlyList<Range>)[range])]);
 
+    public bool AddsUp => decoder.AddsUp;
+
+    public void Reduce(torch.Tensor gradients, Range64 range, ExactSums? exact) => decoder.Reduce(range);
+
     public StepAgreement Exchange(StepWork work, bool stop)
     {
         Called = Stopwatch.GetTimestamp();
-        decoder.Reduce();
+        work.Buckets?.Wait();
+        decoder.Complete();
         double[] small = [decoder.CountsLoss ? work.Loss : 0, stop ? 1 : 0];
         decoder.Groups.World.AllReduce<double>(small);
         return new(small[0], small[1] > 0, false, Snapshot: false);

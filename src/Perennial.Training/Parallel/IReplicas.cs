@@ -16,9 +16,10 @@ public readonly record struct StepAgreement(double Loss, bool Stop, bool Regroup
 /// <param name="Loss">Its part of the loss; ignored with exact sums.</param>
 /// <param name="Gradients">Flat gradients; with exact sums they are written, not read.</param>
 /// <param name="Exact">Exact sums, where the recipe wants them.</param>
+/// <param name="Buckets">The gradient's stretches, all of which have left; null where nobody adds them up.</param>
 /// <param name="Rows">Rows it computed.</param>
 /// <param name="Seconds">How long that took.</param>
-internal readonly record struct StepWork(double Loss, torch.Tensor Gradients, ExactSums? Exact, int Rows, double Seconds);
+internal readonly record struct StepWork(double Loss, torch.Tensor Gradients, ExactSums? Exact, GradientBuckets? Buckets, int Rows, double Seconds);
 
 /// <summary>The processes that take every step together, each on its own rows of the batch, each with the whole state.</summary>
 internal interface IReplicas : IDisposable
@@ -35,7 +36,14 @@ internal interface IReplicas : IDisposable
     /// <summary>This process's place among <see cref="Shares"/>.</summary>
     int Rank { get; }
 
-    /// <summary>Adds losses and flat gradients up over all processes; everyone ends with the same bits.</summary>
+    /// <summary>Whether <see cref="Reduce"/> adds gradients up.</summary>
+    bool AddsUp { get; }
+
+    /// <summary>Adds a stretch of the flat gradient (or of its exact sums) up over the processes. Called on a thread of its own while other stretches are computed, by everyone in the same order.</summary>
+    /// <exception cref="Resilience.Groups.CommunicatorException">A process was lost.</exception>
+    void Reduce(torch.Tensor gradients, Range64 range, ExactSums? exact);
+
+    /// <summary>Adds losses up over all processes and waits until the gradients are; everyone ends with the same bits.</summary>
     /// <exception cref="Resilience.Groups.CommunicatorException">A process was lost; gradients hold nothing of use, the state is untouched.</exception>
     StepAgreement Exchange(StepWork work, bool stop);
 
@@ -65,7 +73,13 @@ internal sealed class SoloReplica : IReplicas
 
     public int Rank => 0;
 
+    public bool AddsUp => false;
+
     public StepShares Shares(int rows) => StepShares.Whole(rows);
+
+    public void Reduce(torch.Tensor gradients, Range64 range, ExactSums? exact)
+    {
+    }
 
     public StepAgreement Exchange(StepWork work, bool stop) => new(work.Exact?.Read(work.Gradients) ?? work.Loss, stop, false, true);
 

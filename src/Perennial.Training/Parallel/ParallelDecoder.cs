@@ -58,7 +58,7 @@ public sealed class ParallelDecoder : IDisposable
     /// <summary>What this rank computes.</summary>
     public Decoder Model { get; }
 
-    /// <summary>What this rank's optimizer moves; its gradients are those of the whole batch after <see cref="Reduce"/>.</summary>
+    /// <summary>What this rank's optimizer moves; its gradients are those of the whole batch after <see cref="Reduce()"/>.</summary>
     public FlatParameters Trained { get; }
 
     /// <summary>The weights that this rank keeps between steps: all that it computes with, or under ZeRO 3 its piece.</summary>
@@ -86,25 +86,39 @@ public sealed class ParallelDecoder : IDisposable
     /// <summary>Leaves the others at once, so that they notice.</summary>
     public void Leave() => Interlocked.Exchange(ref groups, null)?.Dispose();
 
+    /// <summary>Whether <see cref="Reduce()"/> has something to add up: under ZeRO 3 every layer's gradient is taken over when its backward is done.</summary>
+    public bool AddsUp => window is null;
+
     /// <summary>Adds up over the ranks what each computed of the gradient: shared heads, a tied embedding, then the data ranks.</summary>
     /// <exception cref="CommunicatorException">A rank was lost; the gradient holds nothing of use, the state is untouched.</exception>
     public void Reduce()
     {
-        if (window is not null)
-        {
-            // Every layer's gradient was taken over when its backward was done.
-            window.Complete();
-            return;
-        }
-        var gradients = TensorMemory.Address<float>(Model.Parameters.Gradients);
-        if (Groups.KeySharers is { } sharers)
-            foreach (var range in shared) sharers.AllReduce(At(gradients, range.Start), range.Length, ElementType.Float32);
-        if (Groups.Tied is { } ends && Model.Parameters.Layout[Model.HeadName] is var embedding) ends.AllReduce(At(gradients, embedding.Offset), embedding.Length, ElementType.Float32);
-        if (reduced is not null) Groups.Data.ReduceScatter(gradients, TensorMemory.Address<float>(reduced), pieces, ElementType.Float32);
-        else if (Groups.Data.Size > 1) Groups.Data.AllReduce(gradients, Model.Parameters.Gradients.NumberOfElements, ElementType.Float32);
+        if (AddsUp) Reduce(new(0, Model.Parameters.Layout.Length));
+        Complete();
     }
 
-    /// <summary>Norm of the gradient of the whole model, the same bits on every rank; after <see cref="Reduce"/>.</summary>
+    /// <summary>Adds up one stretch of the gradient, whole entries; every rank reduces the same stretches in the same order.</summary>
+    /// <exception cref="CommunicatorException">A rank was lost.</exception>
+    internal void Reduce(Range64 range)
+    {
+        var gradients = TensorMemory.Address<float>(Model.Parameters.Gradients);
+        if (Groups.KeySharers is { } sharers)
+            foreach (var common in shared.Select(part => part.Common(range)).Where(part => part.Length > 0)) sharers.AllReduce(At(gradients, common.Start), common.Length, ElementType.Float32);
+        if (Groups.Tied is { } ends && Model.Parameters.Layout[Model.HeadName] is var embedding && embedding.Offset >= range.Start && embedding.Offset < range.End)
+            ends.AllReduce(At(gradients, embedding.Offset), embedding.Length, ElementType.Float32);
+        if (reduced is null)
+        {
+            if (Groups.Data.Size > 1) Groups.Data.AllReduce(At(gradients, range.Start), range.Length, ElementType.Float32);
+            return;
+        }
+        var mine = Piece.Common(range);
+        Groups.Data.ReduceScatter(At(gradients, range.Start), At(TensorMemory.Address<float>(reduced), mine.Length > 0 ? mine.Start - Piece.Start : 0), Counts(range), ElementType.Float32);
+    }
+
+    /// <summary>Nothing more comes to this step's gradient.</summary>
+    internal void Complete() => window?.Complete();
+
+    /// <summary>Norm of the gradient of the whole model, the same bits on every rank; after <see cref="Reduce()"/>.</summary>
     /// <exception cref="CommunicatorException">A rank was lost.</exception>
     public GradientNorm Norm()
     {
@@ -175,7 +189,7 @@ public sealed class ParallelDecoder : IDisposable
             var values = TensorMemory.Address<float>(owner.Model.Parameters.Values);
             var mine = owner.Piece.Common(new(first, first + length));
             var own = TensorMemory.Address<float>(owner.Trained.Values);
-            owner.Groups.Data.AllGather(At(own, mine.Length > 0 ? mine.Start - owner.Piece.Start : 0), At(values, first), Counts(first, length), ElementType.Float32);
+            owner.Groups.Data.AllGather(At(own, mine.Length > 0 ? mine.Start - owner.Piece.Start : 0), At(values, first), owner.Counts(new(first, first + length)), ElementType.Float32);
         }
 
         public void Close(long first, long length) => HugePages.Release(owner.Model.Parameters.Values, first, length, zero: false);
@@ -192,22 +206,22 @@ public sealed class ParallelDecoder : IDisposable
                 foreach (var common in owner.shared.Select(part => part.Common(range)).Where(part => part.Length > 0)) sharers.AllReduce(At(gradients, common.Start), common.Length, ElementType.Float32);
             var mine = owner.Piece.Common(range);
             var sum = empty(Math.Max(1, mine.Length), ScalarType.Float32);
-            owner.Groups.Data.ReduceScatter(At(gradients, first), TensorMemory.Address<float>(sum), Counts(first, length), ElementType.Float32);
+            owner.Groups.Data.ReduceScatter(At(gradients, first), TensorMemory.Address<float>(sum), owner.Counts(range), ElementType.Float32);
             if (mine.Length > 0) owner.reduced!.narrow(0, mine.Start - owner.Piece.Start, mine.Length).add_(sum);
             HugePages.Release(owner.Model.Parameters.Gradients, first, length, zero: true);
         }
+    }
 
-        /// <summary>What each data rank has of a stretch.</summary>
-        private long[] Counts(long first, long length)
+    /// <summary>What each data rank has of a stretch.</summary>
+    private long[] Counts(Range64 range)
+    {
+        var (counts, start) = (new long[pieces.Length], 0L);
+        for (var rank = 0; rank < counts.Length; rank++)
         {
-            var (counts, start) = (new long[owner.pieces.Length], 0L);
-            for (var rank = 0; rank < counts.Length; rank++)
-            {
-                counts[rank] = new Range64(start, start + owner.pieces[rank]).Common(new(first, first + length)).Length;
-                start += owner.pieces[rank];
-            }
-            return counts;
+            counts[rank] = new Range64(start, start + pieces[rank]).Common(range).Length;
+            start += pieces[rank];
         }
+        return counts;
     }
 
     private static nint At(nint start, long element) => start + (nint)(element * sizeof(float));

@@ -19,7 +19,7 @@ internal sealed class PipelinePasses(IObjective objective, Decoder model, Func<I
 {
     private const uint Forwards = 11, Backwards = 12;
 
-    public double Run(IReadOnlyList<TokenBatch> pieces, double normalizer, Action<TokenBatch> before)
+    public double Run(IReadOnlyList<TokenBatch> pieces, double normalizer, Action<TokenBatch> before, Action last)
     {
         if (pieces.Count == 0) return 0;
         var stages = group();
@@ -32,11 +32,15 @@ internal sealed class PipelinePasses(IObjective objective, Decoder model, Func<I
             for (var i = 0; i < pieces.Count + ahead; i++)
             {
                 if (i < pieces.Count) before(pieces[i]);
-                if (i < pieces.Count && next is null) sum += LastStage(pieces[i], normalizer, Receive(stages, pieces[i], stages.Rank - 1, Forwards), previous!);
+                if (i < pieces.Count && next is null) sum += LastStage(pieces[i], normalizer, Receive(stages, pieces[i], stages.Rank - 1, Forwards), previous!, i == pieces.Count - 1 ? last : null);
                 else if (i < pieces.Count) flying.Enqueue(Forward(pieces[i], previous is null ? null : Receive(stages, pieces[i], stages.Rank - 1, Forwards), next!));
                 if (i < ahead || next is null) continue;
                 var (pass, input) = flying.Dequeue();
-                using (var gradient = Receive(stages, pieces[i - ahead], stages.Rank + 1, Backwards)) model.BackwardStage(pass, gradient);
+                using (var gradient = Receive(stages, pieces[i - ahead], stages.Rank + 1, Backwards))
+                {
+                    if (i - ahead == pieces.Count - 1) last();
+                    model.BackwardStage(pass, gradient);
+                }
                 Return(input, previous);
             }
             next?.Flush();
@@ -65,11 +69,12 @@ internal sealed class PipelinePasses(IObjective objective, Decoder model, Func<I
         return (pass, input);
     }
 
-    private double LastStage(TokenBatch piece, double normalizer, Tensor stream, Outbox previous)
+    private double LastStage(TokenBatch piece, double normalizer, Tensor stream, Outbox previous, Action? last)
     {
         using var scope = NewDisposeScope();
         var input = model.Input = new StageInput(stream);
         var loss = objective.Loss(model, piece, normalizer);
+        last?.Invoke();
         loss.backward();
         Return(input, previous);
         return loss.item<float>();

@@ -26,6 +26,10 @@ public sealed record ParallelOptions : IValidatedOptions
     [Range(0, 3)]
     public int Zero { get; init; }
 
+    /// <summary>MiB of gradient that the data processes add up at one time, while the backward pass computes the rest; 0 waits for all of it.</summary>
+    [Range(0, 65536)]
+    public int Bucket { get; init; } = 4;
+
     /// <summary>The shape.</summary>
     public ParallelShape Shape => new(Data, Tensor, Pipeline, Zero);
 

@@ -50,8 +50,8 @@ internal sealed class FixedSession : IRunSession
         world = new FixedWorld(options.Parallel!);
         replicas = new FixedReplicas(decoder, () => world.Epoch);
         service = new FixedHeldOut(parts, decoder, Tell);
-        IPasses passes = decoder.Placement.Shape.Pipeline > 1 ? new PipelinePasses(parts.Objective, decoder.Model, () => decoder.Groups.Pipeline) : new PlainPasses(parts.Objective, decoder.Model);
-        pass = new GradientPass(parts, passes);
+        IPasses passes = decoder.Placement.Shape.Pipeline > 1 ? new PipelinePasses(parts.Objective, decoder.Model, () => decoder.Groups.Pipeline) : new PlainPasses(() => parts.Objective, decoder.Model);
+        pass = new GradientPass(parts, replicas, passes);
         loop = new TrainingLoop(parts, replicas, pass, new PracticeServices(parts, service.Evaluate, pass, Tell), Tell, () => { }, () => { }, cancellation);
         writer = new ShardedCheckpointWriter(parts, state, folder.Checkpoints);
     }
@@ -88,10 +88,10 @@ internal sealed class FixedSession : IRunSession
     public void Dispose()
     {
         writer.Dispose();
-        loop.Release();
-        pass.Dispose();
-        service.Dispose();
+        // What still waits for another process ends with the group.
         decoder.Leave();
+        loop.Release();
+        service.Dispose();
         world.Dispose();
     }
 

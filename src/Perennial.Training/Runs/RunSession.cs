@@ -54,7 +54,7 @@ internal sealed class RunSession : IRunSession
         var hooks = new StateHooks(parts.HashState, RestoreFromMemory, (group, nodes) => memory?.Join(group, nodes), () => memory?.IsReady == true && (!IsLeading || saving.SnapshotDue(Progress.Step + 1)));
         replicas = options.Parallel is { } settings ? new ElasticReplicas(settings, parts.Recipe, parts.Recipe.Training.MicroBatch ?? MicroBatches.DefaultRows(parts.Recipe.Training.Batch, parts.Config.Context), parts.State, hooks) : new SoloReplica();
         heldOut = new HeldOutService(parts, Tell);
-        var pass = new GradientPass(parts);
+        var pass = new GradientPass(parts, replicas);
         loop = new TrainingLoop(parts, replicas, pass, new PracticeServices(parts, heldOut.Evaluate, pass, Tell), Tell, () => memory?.WaitDecided(), StageEnds, cancellation);
         probes = [.. parts.Stages.Select(stage => (IReadOnlyList<long>)[.. parts.Recipe.Evaluation.Probes.Select(probe => probe.ToSteps(stage.Steps, parts.TokensPerStep))])];
     }
@@ -105,8 +105,9 @@ internal sealed class RunSession : IRunSession
         memory?.Dispose();
         writer?.Dispose();
         turn?.Dispose();
-        loop.Release();
+        // What still waits for another process ends with the group.
         replicas.Dispose();
+        loop.Release();
     }
 
     private void Tell(RunEvent happened)

@@ -10,7 +10,7 @@ namespace Perennial.Data.Tests;
 
 public class DedupTests
 {
-    private static (List<string> Kept, DataAccount Account) Run(TemporaryFolder folder, IReadOnlyList<string[]> files, params ComponentSpec<IFilter>[] pipeline)
+    internal static (List<string> Kept, DataAccount Account) Run(TemporaryFolder folder, IReadOnlyList<string[]> files, params ComponentSpec<IFilter>[] pipeline)
     {
         var sources = files.Select((texts, i) => new SourceOptions { Path = folder.Write($"in-{i}.jsonl", string.Join('\n', texts.Select(text => System.Text.Json.JsonSerializer.Serialize(new { text })))) }).ToList();
         var output = Path.Combine(folder.Path, "out" + Guid.NewGuid().ToString("N"));

@@ -55,6 +55,30 @@ public class CheckpointEvaluationTests
     }
 
     [Fact]
+    public void A_checkpoint_embeds_texts_of_any_length_alike_on_every_thread()
+    {
+        using var folder = new TemporaryFolder();
+        Checkpoint(folder.Path);
+        var options = new CheckpointEmbedderOptions { Path = folder.Path, Windows = 2 };
+        Assert.Contains(options.Files(), file => Path.GetFileName(file) == "model.safetensors");
+        using var embedder = new CheckpointEmbedder(options);
+        float[] Vector(string text)
+        {
+            var vector = new float[embedder.Width];
+            embedder.Embed(Encoding.UTF8.GetBytes(text), vector);
+            return vector;
+        }
+        var alone = Enumerable.Range(0, 8).Select(i => Vector(Prose[..(20 + 30 * i)])).ToArray();
+        var together = new float[8][];
+        Parallel.For(0, 8, i => together[i] = Vector(Prose[..(20 + 30 * i)]));
+        Assert.Equal(alone, together);
+        // Two windows count, and nothing behind them.
+        Assert.Equal(Vector(Prose), Vector(Prose + "and more"));
+        Assert.NotEqual(Vector("The wind blew."), Vector("The harbour."));
+        Assert.All(Vector(""), value => Assert.Equal(0, value));
+    }
+
+    [Fact]
     public void What_is_wrong_is_said_with_the_right_code()
     {
         using var folder = new TemporaryFolder();

@@ -184,7 +184,6 @@ public static class CorpusCuration
         Add($"curation 1 seed {request.Seed} removed {request.KeepRemoved} compress {request.Compress}");
         foreach (var filter in request.Pipeline) Add(RecipeWriter.ToYaml(filter));
         Add(CurationPlan.FilesOf(request.Pipeline, cancellation));
-        foreach (var choice in request.Services.OfType<Deduplication.EmbedderChoice>()) Add($"embedder {choice.Embedder?.Fingerprint}");
         foreach (var (number, source) in request.Sources.Index())
         {
             Add($"source {source.Field} {source.Split}");

@@ -28,7 +28,7 @@ internal sealed class Pipeline
     public Pipeline(CurationPlan plan)
     {
         var (sources, seed) = (plan.Sources.Count, plan.Seed);
-        object[] all = [new FilterContext(seed), .. plan.Services, new Deduplication.EmbedderChoice(null)];
+        object[] all = [new FilterContext(seed), .. plan.Services];
         var (decides, steps) = ((PipelineStep?)null, new List<PipelineStep>());
         var segments = new List<Segment>();
         void Close(PipelineStep? next)

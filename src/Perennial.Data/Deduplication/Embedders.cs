@@ -1,14 +1,13 @@
+using System.ComponentModel.DataAnnotations;
 using Perennial.Core;
 using Perennial.Data.Text;
 
 namespace Perennial.Data.Deduplication;
 
-/// <summary>Turns text into a vector of which alike texts have alike directions: a model under training, any encoder. Thread-safe and pure.</summary>
+/// <summary>Turns text into a vector of which alike texts have alike directions. Thread-safe and pure; options that name files say so (<see cref="Curation.IReadsFiles"/>).</summary>
+[ComponentRole("embedder")]
 public interface IEmbedder
 {
-    /// <summary>Content hash (hex) of the embedder: equal ones give equal vectors.</summary>
-    string Fingerprint { get; }
-
     /// <summary>Length of a vector.</summary>
     int Width { get; }
 
@@ -16,15 +15,21 @@ public interface IEmbedder
     void Embed(ReadOnlySpan<byte> text, Span<float> vector);
 }
 
+/// <summary>Options of <see cref="LexicalEmbedder"/>.</summary>
+public sealed record LexicalEmbedderOptions
+{
+    /// <summary>Length of a vector.</summary>
+    [Range(16, 4096)]
+    public int Width { get; init; } = 256;
+}
+
 /// <summary>An embedding without a model: hashed words and pairs of words, weighted by the logarithm of their number, in random directions (feature hashing, Weinberger et al., ICML 2009).</summary>
-/// <param name="width">Length of a vector.</param>
-public sealed class LexicalEmbedder(int width) : IEmbedder
+/// <param name="options">Length of a vector.</param>
+[Component("lexical")]
+public sealed class LexicalEmbedder(LexicalEmbedderOptions options) : IEmbedder
 {
     /// <inheritdoc/>
-    public string Fingerprint => $"lexical {width}";
-
-    /// <inheritdoc/>
-    public int Width => width;
+    public int Width => options.Width;
 
     /// <inheritdoc/>
     public void Embed(ReadOnlySpan<byte> text, Span<float> vector)
@@ -42,7 +47,7 @@ public sealed class LexicalEmbedder(int width) : IEmbedder
             }
             before = word;
         }
-        vector[..width].Clear();
+        vector[..Width].Clear();
         // In order of their hashes: sums of floats depend on the order.
         foreach (var (hash, count) in counts.OrderBy(pair => pair.Key))
         {
@@ -50,7 +55,7 @@ public sealed class LexicalEmbedder(int width) : IEmbedder
             for (var i = 0; i < 4; i++)
             {
                 var bits = Philox.Bits(hash, RandomPurpose.Corruption, 0xE3B, (ulong)i);
-                vector[(int)(bits % (ulong)width)] += (bits >> 63) == 0 ? weight : -weight;
+                vector[(int)(bits % (ulong)Width)] += (bits >> 63) == 0 ? weight : -weight;
             }
         }
     }

@@ -10,7 +10,7 @@ using Perennial.Data.Curation;
 namespace Perennial.Data.Deduplication;
 
 /// <summary>Options of <see cref="SemanticDedup"/>.</summary>
-public sealed record SemanticDedupOptions
+public sealed record SemanticDedupOptions : IReadsFiles
 {
     /// <summary>Documents whose cosine exceeds one minus this are duplicates.</summary>
     [Range(0.0, 1.0)]
@@ -24,27 +24,27 @@ public sealed record SemanticDedupOptions
     [Range(1, 1000)]
     public int Rounds { get; init; } = 10;
 
-    /// <summary>Length of the vectors of the lexical embedding (ignored when the caller gives an embedder).</summary>
-    [Range(16, 4096)]
-    public int Width { get; init; } = 256;
-}
+    /// <summary>What makes the vectors: <c>lexical</c> (words, no model), <c>checkpoint</c> (a model of one's own) or <c>onnx</c> (any encoder).</summary>
+    public ComponentSpec<IEmbedder> Embedder { get; init; } = new("lexical", typeof(LexicalEmbedder), new LexicalEmbedderOptions());
 
-/// <summary>What semantic deduplication embeds with, when a caller has something better than words.</summary>
-/// <param name="Embedder">The embedder, or null for words.</param>
-public sealed record EmbedderChoice(IEmbedder? Embedder);
+    /// <inheritdoc/>
+    public IEnumerable<string> Files() => (Embedder.Options as IReadsFiles)?.Files() ?? [];
+}
 
 /// <summary>
 /// Removes documents that mean the same (SemDeDup: Abbas et al., arXiv 2303.09540): unit vectors, k-means, and within a cluster groups of
 /// documents whose cosine is above 1 − ε, of which the one farthest from the centre stays.
 /// </summary>
-/// <param name="options">Distance and clusters.</param>
-/// <param name="embedding">The embedder.</param>
+/// <param name="options">Distance, clusters and the Embedder.</param>
 [Component("semantic-dedup")]
-public sealed class SemanticDedup(SemanticDedupOptions options, EmbedderChoice embedding) : ICorpusFilter
+public sealed class SemanticDedup(SemanticDedupOptions options) : ICorpusFilter
 {
     private const int Sample = 20_000;
 
-    private readonly IEmbedder embedder = embedding.Embedder ?? new LexicalEmbedder(options.Width);
+    // A model is loaded when the first document comes.
+    private readonly Lazy<IEmbedder> lazy = new(() => options.Embedder.Create());
+
+    private IEmbedder Embedder => lazy.Value;
 
     private readonly record struct Member(int Cluster, float Cosine, long Number, DocumentKey Key) : IComparable<Member>
     {
@@ -57,9 +57,9 @@ public sealed class SemanticDedup(SemanticDedupOptions options, EmbedderChoice e
     {
         ArgumentNullException.ThrowIfNull(document);
         ArgumentNullException.ThrowIfNull(sketch);
-        var bytes = sketch.GetSpan(embedder.Width * sizeof(float))[..(embedder.Width * sizeof(float))];
+        var bytes = sketch.GetSpan(Embedder.Width * sizeof(float))[..(Embedder.Width * sizeof(float))];
         var vector = MemoryMarshal.Cast<byte, float>(bytes);
-        embedder.Embed(document.Text.Span, vector);
+        Embedder.Embed(document.Text.Span, vector);
         var length = MathF.Sqrt(Dot(vector, vector));
         if (length == 0) return;
         foreach (ref var component in vector) component /= length;
@@ -111,7 +111,7 @@ public sealed class SemanticDedup(SemanticDedupOptions options, EmbedderChoice e
     private void Reduce(ICorpus corpus, List<Member> cluster, SafeFileHandle file, Removals removals)
     {
         corpus.Cancellation.ThrowIfCancellationRequested();
-        var width = embedder.Width;
+        var width = Embedder.Width;
         var kept = new List<(Member Member, float[] Vector)>();
         foreach (var member in cluster)
         {
@@ -138,16 +138,16 @@ public sealed class SemanticDedup(SemanticDedupOptions options, EmbedderChoice e
         {
             var nearest = new int[sample.Count];
             Parallel.For(0, sample.Count, i => nearest[i] = Nearest(sample[i], centres).Cluster);
-            var next = centres.Select(_ => new float[embedder.Width]).ToArray();
+            var next = centres.Select(_ => new float[Embedder.Width]).ToArray();
             for (var i = 0; i < sample.Count; i++)
             {
-                for (var j = 0; j < embedder.Width; j++) next[nearest[i]][j] += sample[i][j];
+                for (var j = 0; j < Embedder.Width; j++) next[nearest[i]][j] += sample[i][j];
             }
             for (var c = 0; c < k; c++)
             {
                 var length = MathF.Sqrt(Dot(next[c], next[c]));
                 if (length == 0) continue;
-                for (var j = 0; j < embedder.Width; j++) centres[c][j] = next[c][j] / length;
+                for (var j = 0; j < Embedder.Width; j++) centres[c][j] = next[c][j] / length;
             }
         }
         return centres;

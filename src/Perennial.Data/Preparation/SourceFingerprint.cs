@@ -35,7 +35,6 @@ public static class SourceFingerprint
             foreach (var filter in heldOut) Add(hash, RecipeWriter.ToYaml(filter) + (Pipeline.DependsOnSeed(filter) ? $" seed {seed}" : ""));
             Add(hash, CurationPlan.FilesOf(heldOut, cancellation));
         }
-        foreach (var choice in services.OfType<Deduplication.EmbedderChoice>()) Add(hash, $"embedder {choice.Embedder?.Fingerprint}");
         foreach (var (number, source) in options.Sources.Index())
         {
             Add(hash, $"source {source.Field} {source.Split}");

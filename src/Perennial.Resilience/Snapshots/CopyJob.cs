@@ -53,11 +53,12 @@ internal sealed class Attachment(SnapshotClient client, SharedSlot memory) : IDi
     }
 }
 
-/// <summary>One snapshot's copy: bucket by bucket, each hashed while it passes and hashed again by the manager where it landed.</summary>
+/// <summary>One snapshot's copy: bucket by bucket, each hashed while it passes, and hashed again where it landed: by the manager where it makes parity of it, else when it is read.</summary>
 internal sealed unsafe class CopyJob(Attachment attachment, StepMessage message, int slot, long bucketBytes, IReadOnlyList<StateRange> state)
 {
-    // Small enough that the hash finds the bytes in the cache.
-    private const long Block = 256 << 10;
+    // Small enough that the copy finds in the cache what the hash has read.
+    private const long Block = 128 << 10;
+    private readonly bool isReadSoon = attachment.Memory.Identity.Losses > 0;
     private int range;
     private long within;
 
@@ -106,8 +107,10 @@ internal sealed unsafe class CopyJob(Attachment attachment, StepMessage message,
             }
             var part = Math.Min(bytes, state[range].Bytes - within);
             var source = (byte*)state[range].Address + within;
-            Buffer.MemoryCopy(source, destination, part, part);
             hash.Append(new ReadOnlySpan<byte>(source, (int)part));
+            // Training's own data should stay in the caches.
+            if (isReadSoon) Buffer.MemoryCopy(source, destination, part, part);
+            else StreamingCopy.Copy(source, destination, part);
             destination += part;
             (bytes, within) = (bytes - part, within + part);
             if (within == state[range].Bytes) (range, within) = (range + 1, 0);

@@ -41,7 +41,7 @@ public class GradientBucketsTests
         var layout = Layout(sizes);
         var group = new ThreadHub();
         var results = new float[size][];
-        var threads = Enumerable.Range(0, size).Select(rank => new Thread(() =>
+        Task.WaitAll([.. Enumerable.Range(0, size).Select(rank => Task.Factory.StartNew(() =>
         {
             var random = new Random(seed + rank);
             using var member = group.Create(new GroupSettings { Name = "buckets", Rank = rank, Size = size });
@@ -65,9 +65,7 @@ public class GradientBucketsTests
                 results[rank] = [.. gradient];
                 Assert.All(gradient, value => Assert.Equal(Enumerable.Range(0, size).Sum(other => other + step), value));
             }
-        })).ToList();
-        threads.ForEach(thread => thread.Start());
-        threads.ForEach(thread => thread.Join());
+        }, TaskCreationOptions.LongRunning))]);
         Assert.All(results, result => Assert.Equal(results[0], result));
     }, iter: 30, threads: 1);
 
@@ -75,15 +73,20 @@ public class GradientBucketsTests
     public void What_is_whole_leaves_before_the_rest_and_never_out_of_turn()
     {
         var layout = Layout([10, 10, 10, 10]);
-        var gone = new List<long>();
-        using var buckets = new GradientBuckets(layout, 40, range => { lock (gone) gone.Add(range.Start); });
-        buckets.Begin();
+        var (leaving, gone) = (new List<long>(), new List<long>());
+        using var two = new CountdownEvent(2);
+        using var buckets = new GradientBuckets(layout, 40, range =>
+        {
+            gone.Add(range.Start);
+            if (!two.IsSet) two.Signal();
+        });
+        buckets.Begin(range => leaving.Add(range.Start));
         buckets.Written([layout["w2"]]);
-        Thread.Sleep(20);
-        lock (gone) Assert.Empty(gone);
+        Assert.Empty(leaving);
         buckets.Written([layout["w3"]]);
-        SpinWait.SpinUntil(() => { lock (gone) return gone.Count == 2; });
-        Assert.Equal([30L, 20L], gone);
+        Assert.Equal([30L, 20L], leaving);
+        // They are added up while the others are not even whole.
+        Assert.True(two.Wait(TimeSpan.FromMinutes(1)));
         buckets.Flush();
         buckets.Wait();
         Assert.Equal([30L, 20L, 10L, 0L], gone);

@@ -41,6 +41,7 @@ internal sealed class Attachment(SnapshotClient client, SharedSlot memory) : IDi
             }
             catch (SnapshotRefusedException refused) when (refused.Reason == RefusalReason.Busy && Stopwatch.GetElapsedTime(start) < options.AttachPatience)
             {
+                // Nothing tells when the manager has noticed that death.
                 Thread.Sleep(5);
             }
         }

@@ -202,10 +202,14 @@ public sealed class SnapshotHost : IDisposable
                 lock (gate) connections.Add(connection);
                 Run("session", () => Serve(connection));
             }
-            catch (Exception error) when (error is SocketException or ObjectDisposedException)
+            catch (ObjectDisposedException)
             {
-                // The listener was closed, or a client gave up before it was accepted.
-                if (!stopping.IsCancellationRequested) Thread.Sleep(1);
+                return;
+            }
+            catch (SocketException)
+            {
+                // A client gave up before it was accepted, or there are no handles for now; nothing tells when there are.
+                stopping.Token.WaitHandle.WaitOne(1);
             }
         }
     }

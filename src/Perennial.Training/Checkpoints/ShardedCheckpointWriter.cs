@@ -112,7 +112,8 @@ internal sealed class ShardedCheckpointWriter : IDisposable
 
     private void AwaitReports(string folder, CancellationToken token)
     {
-        for (var clock = Stopwatch.StartNew(); !UniversalWriter.IsReported(folder, state.Layout.Ranks); Thread.Sleep(Glance))
+        // Other processes tell by files.
+        for (var clock = Stopwatch.StartNew(); !UniversalWriter.IsReported(folder, state.Layout.Ranks); token.WaitHandle.WaitOne(Glance))
         {
             token.ThrowIfCancellationRequested();
             if (clock.Elapsed > Patience) throw new IOException($"not every rank wrote its part within {Patience.TotalMinutes:F0} minutes.");

@@ -6,7 +6,6 @@ using Perennial.Tensors;
 using Perennial.Training.Parallel;
 using Perennial.Training.Parallel.Policies;
 using Perennial.Training.Recipes;
-using static TorchSharp.torch;
 
 namespace Perennial.Training.Loop;
 
@@ -81,14 +80,7 @@ internal sealed class GradientPass : IDisposable
         var normalizer = (double)Math.Max(1, Objective.Targets(batch));
         parts.Model.Dropout = null;
         Parameters.ClearGradients();
-        var sum = 0.0;
-        foreach (var piece in MicroBatches.Of(batch, rows))
-        {
-            using var scope = NewDisposeScope();
-            var loss = Objective.Loss(parts.Model, piece, normalizer);
-            loss.backward();
-            sum += loss.item<float>();
-        }
+        var sum = new PlainPasses(() => Objective, parts.Model).Run([.. MicroBatches.Of(batch, rows)], normalizer, _ => { }, () => { });
         Parameters.CompleteGradients();
         return sum;
     }

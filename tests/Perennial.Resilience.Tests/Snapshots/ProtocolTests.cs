@@ -38,11 +38,13 @@ public sealed class ProtocolTests
     {
         using var cluster = Cluster.Started(1, 0);
         cluster.TakeAndCommit(1);
-        using var old = SnapshotAgent.Attach(cluster.Shape.AgentOptions(0, 2) with { OnBucket = (_, _) => Thread.Sleep(5) });
+        using var fenced = new ManualResetEventSlim();
+        using var old = SnapshotAgent.Attach(cluster.Shape.AgentOptions(0, 2) with { OnBucket = (_, _) => fenced.Wait(ClusterShape.Patience) });
         using var state = new RankState(cluster.Shape.Bytes);
         Assert.True(old.Offer(2, [state.Range]).Started);
         cluster.Epoch = 3;
         cluster.Attach(0); // while the older one is copying
+        fenced.Set();
         cluster.TakeAndCommit(2);
         old.WaitCopied();
         Assert.Equal(RefusalReason.Fenced, Refused(() => old.Offer(3, [state.Range])));

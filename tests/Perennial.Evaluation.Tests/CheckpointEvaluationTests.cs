@@ -61,7 +61,12 @@ public class CheckpointEvaluationTests
         Checkpoint(folder.Path);
         var options = new CheckpointEmbedderOptions { Path = folder.Path, Windows = 2 };
         Assert.Contains(options.Files(), file => Path.GetFileName(file) == "model.safetensors");
+        Tensors.TorchRuntime.Initialize();
+        var threads = TorchSharp.torch.get_num_threads();
+        TorchSharp.torch.set_num_threads(threads + 1);
         using var embedder = new CheckpointEmbedder(options);
+        Assert.Equal(threads + 1, TorchSharp.torch.get_num_threads());
+        TorchSharp.torch.set_num_threads(threads);
         float[] Vector(string text)
         {
             var vector = new float[embedder.Width];

@@ -37,7 +37,8 @@ public sealed class CheckpointEmbedder : IEmbedder, IDisposable
     {
         ArgumentNullException.ThrowIfNull(options);
         windows = options.Windows;
-        TorchRuntime.Initialize();
+        // A training that prepares its text has chosen its threads.
+        TorchRuntime.EnsureLoaded();
         checkpoint = LoadedCheckpoint.Open(options.Path, _ => { });
     }
 

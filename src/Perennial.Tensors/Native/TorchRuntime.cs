@@ -47,6 +47,16 @@ public static partial class TorchRuntime
         }
     }
 
+    /// <summary>Initializes if that has not happened; where it has, the number of threads stays whoever's choice it was.</summary>
+    /// <exception cref="PerennialException">A native library is missing or cannot be loaded (exit 4); the message says how to get it.</exception>
+    public static void EnsureLoaded()
+    {
+        lock (Gate)
+        {
+            if (loaded is null) Initialize();
+        }
+    }
+
     /// <summary>Gives pages that freed tensors left inside the native heap back to the system. For the end of work that is not a step.</summary>
     public static void ReleaseFreeMemory() => MallocTuning.Trim();
 
@@ -56,7 +66,7 @@ public static partial class TorchRuntime
     {
         lock (Gate)
         {
-            if (loaded is null) Initialize();
+            EnsureLoaded();
             return new TorchReport(
                 NativeLocator.TorchSharpVersion, NativeLocator.LibtorchVersion, loaded!.Value.Load, get_num_threads(), loaded.Value.MallocTuned,
                 GlibcVersion(), OperatingSystem.IsLinux() ? GlibcxxMend.SystemLibrary() : null, CpuCapability.Detect());

@@ -18,10 +18,10 @@ internal static class Cli
         return Process.Start(start)!;
     }
 
-    /// <summary>In a process group of its own, whose number is the process's (Linux).</summary>
+    /// <summary>In a process group of its own, whose number is the process's (Linux), with the signals of a terminal: a shell's background job, which the tests may be, is started deaf to Control-C.</summary>
     public static Process StartGroup(params string[] arguments)
     {
-        var start = new ProcessStartInfo("setsid", [Program, .. arguments]) { RedirectStandardOutput = true, RedirectStandardError = true, WorkingDirectory = Root };
+        var start = new ProcessStartInfo("setsid", ["env", "--default-signal=INT,QUIT", Program, .. arguments]) { RedirectStandardOutput = true, RedirectStandardError = true, WorkingDirectory = Root };
         return Process.Start(start)!;
     }
 

@@ -22,7 +22,7 @@ public sealed class CheckpointConversionTests : IDisposable
 
     private readonly string place = Directory.CreateTempSubdirectory("perennial-convert-").FullName;
 
-    public CheckpointConversionTests() => TorchRuntime.Initialize();
+    public CheckpointConversionTests() => TorchRuntime.EnsureLoaded();
 
     public void Dispose() => Directory.Delete(place, recursive: true);
 

@@ -18,7 +18,7 @@ public sealed class DistillTests : IDisposable
 
     public DistillTests()
     {
-        TorchRuntime.Initialize();
+        TorchRuntime.EnsureLoaded();
         var trainer = new BpeTrainer();
         trainer.Count([System.Text.Encoding.UTF8.GetBytes(string.Concat(Enumerable.Range(0, 60).Select(i => $"twice: oak{i} => oak{i} oak{i}. ")))]);
         tokenizer = trainer.Train(300);

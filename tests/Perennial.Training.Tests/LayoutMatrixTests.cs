@@ -23,7 +23,7 @@ public sealed class LayoutMatrixTests : IDisposable
 
     private readonly string place = Directory.CreateTempSubdirectory("perennial-matrix-").FullName;
 
-    public LayoutMatrixTests() => TorchRuntime.Initialize();
+    public LayoutMatrixTests() => TorchRuntime.EnsureLoaded();
 
     public void Dispose() => Directory.Delete(place, recursive: true);
 

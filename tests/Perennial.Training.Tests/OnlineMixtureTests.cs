@@ -21,7 +21,7 @@ public sealed class OnlineMixtureTests : IDisposable
 
     public OnlineMixtureTests()
     {
-        TorchRuntime.Initialize();
+        TorchRuntime.EnsureLoaded();
         foreach (var (name, line) in new (string, Func<int, string>)[] { ("a", i => $"the square of {i} is {(long)i * i}."), ("b", i => $"{i} {i} {i} {i}"), ("c", i => $"seven times {i % 50} makes {7 * (i % 50)}") })
             File.WriteAllLines(Path.Combine(place, name + ".jsonl"), Enumerable.Range(0, 700).Select(i => System.Text.Json.JsonSerializer.Serialize(new { text = line(i), level = i % 100 })));
     }

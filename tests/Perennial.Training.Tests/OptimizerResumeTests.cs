@@ -18,7 +18,7 @@ public sealed class OptimizerResumeTests : IDisposable
 
     public OptimizerResumeTests()
     {
-        TorchRuntime.Initialize();
+        TorchRuntime.EnsureLoaded();
         File.WriteAllText(Path.Combine(place, "text.txt"), string.Concat(Enumerable.Range(0, 300).Select(i => $"the square of {i} is {(long)i * i}.\n\n")));
     }
 

@@ -14,7 +14,7 @@ namespace Perennial.Training.Tests;
 /// <summary>Every parallel shape computes what one process computes.</summary>
 public class ParallelDecoderTests
 {
-    public ParallelDecoderTests() => TorchRuntime.Initialize();
+    public ParallelDecoderTests() => TorchRuntime.EnsureLoaded();
 
     private static DecoderConfig Config(ModelFamily family, bool tied) => new()
     {

@@ -21,7 +21,7 @@ public sealed class ParallelRunTests : IDisposable
 
     public ParallelRunTests()
     {
-        TorchRuntime.Initialize();
+        TorchRuntime.EnsureLoaded();
         File.WriteAllText(Path.Combine(place, "text.txt"), string.Concat(Enumerable.Range(0, 3000).Select(i => $"the square of {i} is {(long)i * i}.\n\n")));
     }
 

@@ -20,7 +20,7 @@ public sealed class ParameterizationRunTests : IDisposable
 
     public ParameterizationRunTests()
     {
-        TorchRuntime.Initialize();
+        TorchRuntime.EnsureLoaded();
         File.WriteAllText(Path.Combine(place, "text.txt"), string.Concat(Enumerable.Range(0, 2000).Select(i => $"the square of {i} is {(long)i * i}.\n\n")));
     }
 

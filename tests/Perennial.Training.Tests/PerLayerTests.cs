@@ -18,7 +18,7 @@ public sealed class PerLayerTests : IDisposable
 
     public PerLayerTests()
     {
-        TorchRuntime.Initialize();
+        TorchRuntime.EnsureLoaded();
         File.WriteAllText(Path.Combine(place, "text.txt"), string.Concat(Enumerable.Range(0, 500).Select(i => $"the square of {i} is {(long)i * i}.\n\n")));
     }
 

@@ -76,7 +76,7 @@ public class PolicyTests
     [Fact]
     public void Exact_sums_do_not_depend_on_order_or_grouping() => Gen.Select(Gen.Int[1, 70], Gen.Int[2, 9], Gen.Int[1, 8], Gen.Int).Sample((length, blocks, cut, seed) =>
     {
-        TorchRuntime.Initialize();
+        TorchRuntime.EnsureLoaded();
         using var scope = NewDisposeScope();
         var random = new Random(seed);
         var gradients = Enumerable.Range(0, blocks).Select(_ => tensor(Enumerable.Range(0, length).Select(_ => (float)((random.NextDouble() - 0.5) * Math.Pow(10, random.Next(-6, 3)))).ToArray())).ToList();
@@ -117,7 +117,7 @@ public class PolicyTests
     [InlineData(0f, double.NaN)]
     public void What_cannot_be_added_makes_the_sum_not_a_number(float value, double loss)
     {
-        TorchRuntime.Initialize();
+        TorchRuntime.EnsureLoaded();
         using var scope = NewDisposeScope();
         using var sums = new ExactSums(20, 4);
         sums.Clear();

@@ -51,7 +51,7 @@ public sealed class SpikePolicyTests : IDisposable
 
     public SpikePolicyTests()
     {
-        TorchRuntime.Initialize();
+        TorchRuntime.EnsureLoaded();
         File.WriteAllText(Path.Combine(place, "text.txt"), string.Concat(Enumerable.Range(0, 3000).Select(i => $"the square of {i} is {(long)i * i}.\n\n")));
     }
 

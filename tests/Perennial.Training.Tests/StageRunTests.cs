@@ -19,7 +19,7 @@ public sealed class StageRunTests : IDisposable
 
     public StageRunTests()
     {
-        TorchRuntime.Initialize();
+        TorchRuntime.EnsureLoaded();
         File.WriteAllText(Path.Combine(place, "a.txt"), string.Concat(Enumerable.Range(0, 900).Select(i => $"the square of {i} is {(long)i * i}.\n\n")));
         File.WriteAllText(Path.Combine(place, "b.txt"), string.Concat(Enumerable.Range(0, 900).Select(i => $"la mitad de {i} es {i / 2.0:0.0}, nada mas.\n\n")));
     }

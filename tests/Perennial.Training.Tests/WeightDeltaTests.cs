@@ -13,7 +13,7 @@ public sealed class WeightDeltaTests : IDisposable
 {
     private readonly string place = Directory.CreateTempSubdirectory("perennial-delta-").FullName;
 
-    public WeightDeltaTests() => TorchRuntime.Initialize();
+    public WeightDeltaTests() => TorchRuntime.EnsureLoaded();
 
     public void Dispose() => Directory.Delete(place, recursive: true);
 

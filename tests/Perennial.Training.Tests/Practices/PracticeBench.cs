@@ -17,7 +17,7 @@ internal sealed class PracticeBench : IDisposable
 
     public PracticeBench(IReadOnlyList<double> initial, Func<long, double[]>? gradientOf = null)
     {
-        TorchRuntime.Initialize();
+        TorchRuntime.EnsureLoaded();
         Parameters = new FlatParameters(FlatLayout.Of([("model.layers.0.weight", [4], true), ("model.layers.1.weight", [3], true)]));
         Set(Parameters.Values, initial);
         model = new FakeModel(Parameters);

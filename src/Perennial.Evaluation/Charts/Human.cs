@@ -68,6 +68,8 @@ public static class Human
         >= 1000 => value.ToString("#,0", CultureInfo.InvariantCulture),
         >= 100 => value.ToString("0.#", CultureInfo.InvariantCulture),
         >= 10 => value.ToString("0.##", CultureInfo.InvariantCulture),
-        _ => value.ToString("0.###", CultureInfo.InvariantCulture),
+        >= 0.1 => value.ToString("0.###", CultureInfo.InvariantCulture),
+        >= 0.01 => value.ToString("0.####", CultureInfo.InvariantCulture),
+        _ => value.ToString("0.#####", CultureInfo.InvariantCulture),
     };
 }

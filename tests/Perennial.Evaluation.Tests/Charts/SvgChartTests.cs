@@ -66,6 +66,8 @@ public class SvgChartTests
     [Theory]
     [InlineData(0, "0")]
     [InlineData(0.00025, "2.5e-4")]
+    [InlineData(0.0015, "0.0015")]
+    [InlineData(0.012345, "0.0123")]
     [InlineData(3.14159, "3.142")]
     [InlineData(1234.5, "1,235")]
     [InlineData(16384, "16.38k")]

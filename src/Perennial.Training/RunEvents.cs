@@ -13,7 +13,7 @@ public abstract record RunEvent;
 /// <param name="TokensPerStep">Tokens of one step.</param>
 /// <param name="StartStep">Finished steps at the start (above 0 on resume).</param>
 /// <param name="FlopsPerToken">Training floating-point operations of one token.</param>
-/// <param name="CeilingFlops">Measured matrix-product ceiling in FLOP/s for the run's precision; 0 when not measured.</param>
+/// <param name="CeilingFlops">Matrix-product ceiling in FLOP/s for the run's precision: what one process measured, times the number of processes; 0 when not measured.</param>
 /// <param name="Facts">
 /// What the report tells about where and on what the run happened; objects become tables, unknown keys are shown as they are:
 /// <c>environment</c> (processor, cores, threads, memory_bytes, system, dotnet, torchsharp, libtorch, perennial, revision, precision),

@@ -54,7 +54,7 @@ public sealed class FixedRunTests(PreparedText text) : IClassFixture<PreparedTex
     private Task<RunResult> Worker(string run, Recipe recipe, IMembershipStore store, ICommunicatorFactory hub, int rank, int size, Recorder seen, long? stop = null) => Task.Factory.StartNew(
         () => new TrainingRun(components).Execute(recipe, new TrainingRunOptions
         {
-            RunFolder = Path.Combine(place, run), StopAtStep = stop,
+            RunFolder = Path.Combine(place, run), StopAtStep = stop, MeasureCeiling = _ => 1e9,
             Parallel = new ParallelSettings { Store = store, Groups = hub, Run = run, Rank = rank, WorldSize = size, Lease = TimeSpan.FromSeconds(1), Patience = TimeSpan.FromSeconds(60) },
         }, [seen]), TaskCreationOptions.LongRunning);
 
@@ -67,6 +67,8 @@ public sealed class FixedRunTests(PreparedText text) : IClassFixture<PreparedTex
     {
         var seen = new Recorder();
         var result = Launch("many", parallel, 12, seen);
+        // Utilization is of what all processes can do.
+        Assert.All(seen.Of<RunStarted>(), started => Assert.Equal(Recipe(parallel, 12).Parallel!.Shape.Ranks * 1e9, started.CeilingFlops));
         Assert.Equal(Alone("one", 12).Loss, result.Loss, 1e-4);
         Assert.Equal(Enumerable.Range(1, 12).Select(step => (long)step), seen.Of<StepDone>().Select(step => step.Step));
         Assert.Equal(12 * 6, seen.Of<SamplesCommitted>().SelectMany(step => step.ByRank).SelectMany(ids => ids).Distinct().Count());

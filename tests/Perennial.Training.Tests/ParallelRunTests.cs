@@ -44,7 +44,7 @@ public sealed class ParallelRunTests : IDisposable
     private Task<RunResult> Worker(string run, IMembershipStore store, ICommunicatorFactory hub, int rank, int size, IRunObserver observer, int steps = 24, params string[] set) => Task.Factory.StartNew(
         () => new TrainingRun(components).Execute(Recipe(steps, set), new TrainingRunOptions
         {
-            RunFolder = Path.Combine(place, run),
+            MeasureCeiling = _ => 1e9, RunFolder = Path.Combine(place, run),
             Parallel = new ParallelSettings { Store = store, Groups = hub, Run = run, Rank = rank, WorldSize = size, Lease = TimeSpan.FromSeconds(2) },
         }, [observer]), TaskCreationOptions.LongRunning);
 
@@ -61,6 +61,7 @@ public sealed class ParallelRunTests : IDisposable
         var results = await Task.WhenAll(Enumerable.Range(0, size).Select(rank => Worker($"of-{size}", store, hub, rank, size, seen)));
         Assert.Single(results.Select(result => result.StateHash).Distinct());
         Assert.Equal(Alone().Loss, results[0].Loss, 2e-5);
+        Assert.Equal(size * 1e9, Assert.Single(seen.Of<RunStarted>()).CeilingFlops);
         var committed = seen.Of<SamplesCommitted>();
         Assert.Equal(Enumerable.Range(1, 24).Select(step => (long)step), committed.Select(step => step.Step));
         Assert.All(committed, step => Assert.Equal((size, 7), (step.ByRank.Count, step.ByRank.Sum(ids => ids.Count))));

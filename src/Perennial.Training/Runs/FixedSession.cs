@@ -224,6 +224,9 @@ internal sealed class FixedSession : IRunSession
         Save();
     }
 
+    // What is measured is one process's; all together can do as many times that.
+    private double Ceiling => ceiling * World.Size;
+
     private void Start(CommunicatorException? lost, string how, RecoveryPhases phases)
     {
         if (!IsLeader) return;
@@ -234,7 +237,7 @@ internal sealed class FixedSession : IRunSession
             return;
         }
         Tell(new RunStarted(folder.Path, RecipeWriter.ToYaml(parts.Recipe), decoder.Placement.Global.Length, parts.TotalSteps, parts.TokensPerStep, Progress.Step,
-            TrainingFlops.PerToken(parts.Config, parts.Config.Context), ceiling, RunFacts.Of(parts, options.Yardsticks ? new RunMeasurements(folder.Path) : null)));
+            TrainingFlops.PerToken(parts.Config, parts.Config.Context), Ceiling, RunFacts.Of(parts, options.Yardsticks ? new RunMeasurements(folder.Path) : null)));
         Tell(new Notice("info", how));
     }
 
@@ -291,7 +294,7 @@ internal sealed class FixedSession : IRunSession
         var result = new RunResult
         {
             Completed = completed, Step = Progress.Step, Tokens = Progress.Tokens, Loss = Progress.LastLoss, BitsPerByte = service.BitsPerByte, TokensPerSecond = speed,
-            Mfu = ceiling > 0 ? speed * TrainingFlops.PerToken(parts.Config, parts.Config.Context) / ceiling : 0, StateHash = Hash(),
+            Mfu = Ceiling > 0 ? speed * TrainingFlops.PerToken(parts.Config, parts.Config.Context) / Ceiling : 0, StateHash = Hash(),
         };
         Tell(new RunFinished(result));
         return told = result;

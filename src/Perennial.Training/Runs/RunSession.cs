@@ -163,12 +163,15 @@ internal sealed class RunSession : IRunSession
         if (ceiling == 0 && options.MeasureCeiling is { } measure) ceiling = measurements.Ceiling(parts.Model.Precision, measure);
         var flops = TrainingFlops.PerToken(parts.Config, parts.Config.Context, parts.Model.Map);
         Tell(new RunStarted(folder.Path, RecipeWriter.ToYaml(parts.Recipe), parts.Model.Parameters.Layout.Length, parts.TotalSteps, parts.TokensPerStep,
-            Progress.Step - (takesOver ? 1 : 0), flops, ceiling, RunFacts.Of(parts, options.Yardsticks ? measurements : null)));
+            Progress.Step - (takesOver ? 1 : 0), flops, Ceiling, RunFacts.Of(parts, options.Yardsticks ? measurements : null)));
         foreach (var notice in early) Tell(notice);
         early.Clear();
         foreach (var last in loop.LastTold) Tell(last);
         TellAlarms();
     }
+
+    // What is measured is one process's; all together can do as many times that.
+    private double Ceiling => ceiling * replicas.Shares(parts.Recipe.Training.Batch).ByRank.Count;
 
     private bool RestoreFromMemory()
     {
@@ -320,7 +323,7 @@ internal sealed class RunSession : IRunSession
             Loss = Progress.LastLoss,
             BitsPerByte = heldOut.BitsPerByte,
             TokensPerSecond = speed,
-            Mfu = ceiling > 0 ? speed * TrainingFlops.PerToken(parts.Config, parts.Config.Context, parts.Model.Map) / ceiling : 0,
+            Mfu = Ceiling > 0 ? speed * TrainingFlops.PerToken(parts.Config, parts.Config.Context, parts.Model.Map) / Ceiling : 0,
             StateHash = parts.HashState(),
         };
         MemoryEstimate.Compare(parts, line => Tell(new Notice("info", line)));

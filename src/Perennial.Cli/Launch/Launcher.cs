@@ -114,6 +114,7 @@ internal sealed class Launcher(LauncherOptions options, Action<string> line, Act
                     due = more ? due + planned.Current.After.TotalSeconds : due;
                 }
             }
+            // Processes, managers, committed steps and times are all looked at; nothing announces all four.
             Thread.Sleep(Tick);
         }
         return asked && !completed ? ExitCode.Interrupted : ExitCode.Done;

@@ -106,6 +106,7 @@ internal sealed class MemorySnapshots(MemorySettings settings, TrainingState sta
         if (copies is null) return;
         var start = Stopwatch.GetTimestamp();
         copies.WaitCopied();
+        // The decision is written into shared memory by other processes, which cannot wake this one.
         while (!copies.IsSettled && Stopwatch.GetElapsedTime(start) < MostWait) Thread.Sleep(Nap);
         copies.NoteStanding();
         isOverdue = !copies.IsSettled;

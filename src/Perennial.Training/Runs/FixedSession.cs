@@ -224,20 +224,18 @@ internal sealed class FixedSession : IRunSession
         Save();
     }
 
-    // What is measured is one process's; all together can do as many times that.
-    private double Ceiling => ceiling * World.Size;
-
     private void Start(CommunicatorException? lost, string how, RecoveryPhases phases)
     {
         if (!IsLeader) return;
-        if (ceiling == 0) ceiling = options.MeasureCeiling is { } measure ? new RunMeasurements(folder.Path).Ceiling(parts.Model.Precision, measure) : 0;
+        // What is measured is one process's; all together can do as many times that.
+        if (ceiling == 0 && options.MeasureCeiling is { } measure) ceiling = World.Size * new RunMeasurements(folder.Path).Ceiling(parts.Model.Precision, measure);
         if (lost is not null && told is null && loop.Work.Tokens > 0)
         {
             Tell(new Recovered(Progress.Step, world.Epoch, World.Size, World.Size, $"{lost.Message}; {how}", phases, DateTimeOffset.UtcNow));
             return;
         }
         Tell(new RunStarted(folder.Path, RecipeWriter.ToYaml(parts.Recipe), decoder.Placement.Global.Length, parts.TotalSteps, parts.TokensPerStep, Progress.Step,
-            TrainingFlops.PerToken(parts.Config, parts.Config.Context), Ceiling, RunFacts.Of(parts, options.Yardsticks ? new RunMeasurements(folder.Path) : null)));
+            TrainingFlops.PerToken(parts.Config, parts.Config.Context), ceiling, RunFacts.Of(parts, options.Yardsticks ? new RunMeasurements(folder.Path) : null)));
         Tell(new Notice("info", how));
     }
 
@@ -294,7 +292,7 @@ internal sealed class FixedSession : IRunSession
         var result = new RunResult
         {
             Completed = completed, Step = Progress.Step, Tokens = Progress.Tokens, Loss = Progress.LastLoss, BitsPerByte = service.BitsPerByte, TokensPerSecond = speed,
-            Mfu = Ceiling > 0 ? speed * TrainingFlops.PerToken(parts.Config, parts.Config.Context) / Ceiling : 0, StateHash = Hash(),
+            Mfu = ceiling > 0 ? speed * TrainingFlops.PerToken(parts.Config, parts.Config.Context) / ceiling : 0, StateHash = Hash(),
         };
         Tell(new RunFinished(result));
         return told = result;

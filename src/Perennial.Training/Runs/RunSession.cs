@@ -345,6 +345,7 @@ internal sealed class RunSession : IRunSession
             catch (PerennialException failed)
             {
                 Tell(new Notice("warning", $"{failed.Message}; trying again"));
+                // A stop does not end this wait: its own save is the one that needs the time.
                 Thread.Sleep(TimeSpan.FromSeconds(1));
             }
         }

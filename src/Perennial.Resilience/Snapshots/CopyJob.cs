@@ -60,43 +60,73 @@ internal sealed unsafe class CopyJob(Attachment attachment, StepMessage message,
     // Small enough that the copy finds in the cache what the hash has read.
     private const long Block = 128 << 10;
     private readonly bool isReadSoon = attachment.Memory.Identity.Losses > 0;
-    private int range;
-    private long within;
+    private readonly Lock counting = new();
 
     public StepMessage Message => message;
 
+    /// <summary>Copies in the order of the state on the calling thread, which stands back behind whoever computes.</summary>
     public void Run(long bytesPerSecond, Action<long, long>? onBucket)
     {
         var start = Stopwatch.GetTimestamp();
-        var memory = attachment.Memory;
-        var header = memory.Slot(SlotKind.Data, slot);
-        var capacity = memory.Identity.DataCapacity;
-        header.BytesWritten = 0;
+        var capacity = Begin();
         for (var index = 0L; index * bucketBytes < capacity; index++)
         {
-            var offset = index * bucketBytes;
-            var end = Math.Min(capacity, offset + bucketBytes);
-            var hash = new XxHash128();
-            for (var at = offset; at < end; at += Block)
-            {
-                CopyBlock(memory.Bytes(SlotKind.Data, slot) + at, Math.Min(Block, end - at), hash);
-                header.BytesWritten = Math.Min(end, at + Block);
-                // Whoever waits for the core gets it here.
-                Thread.Yield();
-            }
-            attachment.Client.Bucket(message, index, hash.GetCurrentHashAsUInt128());
-            onBucket?.Invoke(message.Step, index);
+            Copy(index, Thread.Yield, onBucket);
             if (bytesPerSecond > 0)
             {
-                var ahead = TimeSpan.FromSeconds((double)end / bytesPerSecond) - Stopwatch.GetElapsedTime(start);
+                var ahead = TimeSpan.FromSeconds((double)Math.Min(capacity, (index + 1) * bucketBytes) / bytesPerSecond) - Stopwatch.GetElapsedTime(start);
                 if (ahead > TimeSpan.Zero) Thread.Sleep(ahead);
             }
         }
         attachment.Client.Prepared(message);
     }
 
+    /// <summary>Copies buckets in any order on the threads of a team.</summary>
+    public void Run(CopyTeam team, Action<long, long>? onBucket)
+    {
+        var capacity = Begin();
+        team(checked((int)((capacity + bucketBytes - 1) / bucketBytes)), index => Copy(index, null, onBucket));
+        attachment.Client.Prepared(message);
+    }
+
+    private long Begin()
+    {
+        attachment.Memory.Slot(SlotKind.Data, slot).BytesWritten = 0;
+        return attachment.Memory.Identity.DataCapacity;
+    }
+
+    private void Copy(long index, Func<bool>? standBack, Action<long, long>? onBucket)
+    {
+        var memory = attachment.Memory;
+        var offset = index * bucketBytes;
+        var end = Math.Min(memory.Identity.DataCapacity, offset + bucketBytes);
+        var hash = new XxHash128();
+        var (range, within) = Find(offset);
+        for (var at = offset; at < end; at += Block)
+        {
+            CopyBlock(memory.Bytes(SlotKind.Data, slot) + at, Math.Min(Block, end - at), hash, ref range, ref within);
+            // Whoever waits for the core gets it here.
+            standBack?.Invoke();
+        }
+        lock (counting)
+        {
+            var header = memory.Slot(SlotKind.Data, slot);
+            header.BytesWritten += end - offset;
+        }
+        attachment.Client.Bucket(message, index, hash.GetCurrentHashAsUInt128());
+        onBucket?.Invoke(message.Step, index);
+    }
+
+    /// <summary>The range that an offset of the state lies in, and where in it.</summary>
+    private (int Range, long Within) Find(long offset)
+    {
+        var range = 0;
+        for (; range < state.Count && offset >= state[range].Bytes; range++) offset -= state[range].Bytes;
+        return (range, offset);
+    }
+
     /// <summary>Copies the next bytes of the state, across its ranges; zeros behind its end. What is hashed is the source.</summary>
-    private void CopyBlock(byte* destination, long bytes, XxHash128 hash)
+    private void CopyBlock(byte* destination, long bytes, XxHash128 hash, ref int range, ref long within)
     {
         while (bytes > 0)
         {

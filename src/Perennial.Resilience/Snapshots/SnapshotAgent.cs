@@ -4,8 +4,9 @@ using Perennial.Core;
 namespace Perennial.Resilience.Snapshots;
 
 /// <summary>
-/// The trainer's side of snapshots. <see cref="Offer"/> after an optimizer step starts the copy in the background and returns at once; the
-/// state must not change until <see cref="WaitCopied"/> has returned, before the next optimizer step. The time that call takes is the stall.
+/// The trainer's side of snapshots. <see cref="Offer"/> after an optimizer step starts the copy in the background and returns at once (or, with
+/// <see cref="SnapshotAgentOptions.Team"/>, makes it there and then); the state must not change until <see cref="WaitCopied"/> has returned,
+/// before the next optimizer step. The time that both calls take is the stall.
 /// The death of the manager never stops training: snapshots are skipped until a new one answers.
 /// </summary>
 public sealed class SnapshotAgent : IDisposable
@@ -133,7 +134,7 @@ public sealed class SnapshotAgent : IDisposable
                 return new(false, "the snapshot manager is gone: " + error.Message);
             }
             idle.Reset();
-            if (options.Identity.DataCapacity > options.InlineBytes)
+            if (options.Team is null && options.Identity.DataCapacity > options.InlineBytes)
             {
                 work.Set();
                 return new(true, "");
@@ -261,7 +262,8 @@ public sealed class SnapshotAgent : IDisposable
     {
         try
         {
-            current.Run(options.BytesPerSecond, options.OnBucket);
+            if (options.Team is { } team) current.Run(team, options.OnBucket);
+            else current.Run(options.BytesPerSecond, options.OnBucket);
         }
         catch (SnapshotRefusedException refused)
         {

@@ -5,6 +5,11 @@ namespace Perennial.Resilience.Snapshots;
 /// <param name="Bytes">Length.</param>
 public readonly record struct StateRange(nint Address, long Bytes);
 
+/// <summary>Threads that copy together: calls the body for 0 … <paramref name="count"/> − 1, in any order, and returns when all are done; throws what a body threw.</summary>
+/// <param name="count">Pieces.</param>
+/// <param name="body">Copies one.</param>
+public delegate void CopyTeam(int count, Action<int> body);
+
 /// <summary>How a trainer's agent works.</summary>
 public sealed record SnapshotAgentOptions
 {
@@ -32,7 +37,14 @@ public sealed record SnapshotAgentOptions
     /// <summary>Slots of at most so many bytes are copied within <see cref="SnapshotAgent.Offer"/>: that takes less time than to wake a thread.</summary>
     public long InlineBytes { get; init; }
 
-    /// <summary>Most bytes copied a second; 0 for no limit.</summary>
+    /// <summary>
+    /// Where set, <see cref="SnapshotAgent.Offer"/> copies on these threads, the ones that compute, and returns when that is done. For trainers
+    /// that leave no processor idle: a copy beside their step takes a thread from it that all others then wait for, while between steps all of
+    /// them copy for a moment.
+    /// </summary>
+    public CopyTeam? Team { get; init; }
+
+    /// <summary>Most bytes copied a second beside a step; 0 for no limit.</summary>
     public long BytesPerSecond { get; init; }
 
     /// <summary>How much the copying thread yields to compute: the system's niceness, 0 to 19. Linux only.</summary>

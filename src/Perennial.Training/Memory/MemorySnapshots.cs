@@ -8,7 +8,7 @@ namespace Perennial.Training.Memory;
 
 /// <summary>
 /// The training state outside the trainers. Every process has the whole state; every process copies its slices of it into its node's manager
-/// after a step, beside the next step's forward and backward; the leader commits the step once all slices (and their parity) are there. Before
+/// after a step, beside the next step's forward and backward where a processor is idle for that, else before them on all threads; the leader commits the step once all slices (and their parity) are there. Before
 /// the next update each process waits for that decision, so what memory holds is never more than one step behind. A process that starts
 /// with less takes the state back: slices that are there from their managers, lost ones from parity.
 /// </summary>
@@ -26,7 +26,7 @@ internal sealed class MemorySnapshots(MemorySettings settings, TrainingState sta
     private CancellationTokenSource leaving = new();
     private bool isOverdue, mustRetire;
 
-    /// <summary>Seconds that optimizer steps waited, and snapshots begun and skipped.</summary>
+    /// <summary>Seconds that training stood still for snapshots, and snapshots begun and skipped.</summary>
     public (double Stall, long Taken, long Skipped) Account { get; private set; }
 
     /// <summary>Slices of the largest group that protects its members, and how many of them may be lost; null before the first membership.</summary>
@@ -75,7 +75,7 @@ internal sealed class MemorySnapshots(MemorySettings settings, TrainingState sta
             agreed[1] = Settle(coordinator, TimeSpan.FromMilliseconds(200), state.Progress.Step) ?? state.Progress.Step;
         }
         group?.Broadcast<long>(agreed, 0);
-        copies = new SliceCopies(settings, bytes, slices, rank, (ulong)agreed[0], agreed[1], alarm);
+        copies = new SliceCopies(settings, bytes, slices, rank, (ulong)agreed[0], agreed[1], alarm, nodeOfRank.Count(node => node == nodeOfRank[rank]));
         (isOverdue, mustRetire) = (false, true);
     }
 
@@ -90,7 +90,9 @@ internal sealed class MemorySnapshots(MemorySettings settings, TrainingState sta
             Account = Account with { Skipped = Account.Skipped + 1 };
             return;
         }
+        var start = Stopwatch.GetTimestamp();
         var started = copies.Offer(step);
+        Account = Account with { Stall = Account.Stall + Stopwatch.GetElapsedTime(start).TotalSeconds };
         Account = started ? Account with { Taken = Account.Taken + 1 } : Account with { Skipped = Account.Skipped + 1 };
         if (coordinator is null) return;
         var (deciding, arrangement, left) = (coordinator, slices!, leaving.Token);

@@ -1,5 +1,7 @@
 using Perennial.Core;
 using Perennial.Resilience.Snapshots;
+using Perennial.Tensors;
+using TorchSharp;
 
 namespace Perennial.Training.Memory;
 
@@ -17,6 +19,7 @@ internal sealed class SliceCopies : IDisposable
     private readonly SnapshotAgent?[] agents;
     private readonly ulong epoch;
     private readonly Action<string> alarm;
+    private readonly CopyTeam? team;
     private readonly Lock gate = new();
     private readonly ManualResetEvent stopping = new(false);
     private readonly Thread keeper;
@@ -30,11 +33,14 @@ internal sealed class SliceCopies : IDisposable
     /// <param name="epoch">Number of the membership among managers.</param>
     /// <param name="standing">The step that this membership goes on from.</param>
     /// <param name="alarm">Takes what goes wrong and training survives.</param>
-    public SliceCopies(MemorySettings settings, StateBytes state, SnapshotSlices slices, int rank, ulong epoch, long standing, Action<string> alarm)
+    /// <param name="neighbours">Processes of this membership on this node, this one included.</param>
+    public SliceCopies(MemorySettings settings, StateBytes state, SnapshotSlices slices, int rank, ulong epoch, long standing, Action<string> alarm, int neighbours)
     {
         (this.settings, this.state, this.slices, this.epoch, this.standing, this.alarm) = (settings, state, slices, epoch, standing, alarm);
         mine = [.. slices.All.Where(slice => slice.Writer == rank)];
         agents = new SnapshotAgent?[mine.Length];
+        // A processor that nobody computes on can copy beside the step; else all copy before it.
+        if (torch.get_num_threads() * neighbours >= Environment.ProcessorCount) team = ThreadTeam.For;
         keeper = new Thread(Keep) { IsBackground = true, Name = "snapshot keeper" };
         keeper.Start();
     }
@@ -158,7 +164,7 @@ internal sealed class SliceCopies : IDisposable
         return new SnapshotAgentOptions
         {
             Identity = Identity(slice, slices, settings.RunId, state), Epoch = epoch, Manager = settings.Managers[slice.Node], Group = group, Restored = stands,
-            BucketBytes = 4 << 20, InlineBytes = 1 << 20, Timeout = TimeSpan.FromSeconds(2), AttachPatience = TimeSpan.Zero, OnAlarm = Tell,
+            BucketBytes = 4 << 20, InlineBytes = 1 << 20, Team = team, Timeout = TimeSpan.FromSeconds(2), AttachPatience = TimeSpan.Zero, OnAlarm = Tell,
         };
     }
 

@@ -38,13 +38,16 @@ internal sealed record RecoveryRow(string Name, JsonObject Recovery)
 }
 
 /// <summary>
-/// Launches one small recipe again and again, with the same faults each time: one worker killed under each policy, and all workers killed with the state in
-/// memory. What a restart from disk costs is measured in the same way, in the same call.
+/// Launches one small recipe again and again, with the same faults at the same steps each time: one worker killed under each policy, and all workers killed with
+/// the state in memory. What a restart from disk costs is measured in the same way, in the same call.
 /// </summary>
 internal sealed class RecoveryBench(RecoveryBenchOptions options, ProgramCommand program, CancellationToken cancellation)
 {
     /// <summary>The policy that all are compared with.</summary>
     public const string Baseline = "restart";
+
+    // Every fault meets a run that has recovered from the one before, 30 steps after its newest checkpoint.
+    private const int StepsEach = 250;
 
     /// <summary>The rows, as they are measured.</summary>
     /// <param name="policies">Policies to compare; the baseline first.</param>
@@ -60,12 +63,12 @@ internal sealed class RecoveryBench(RecoveryBenchOptions options, ProgramCommand
         List<string> arguments =
         [
             "launch", Recipe(), "--workers", Number(options.Workers), "--run", run, "--fresh", "--json", "--respawn", "0.2", "--set", $"resilience.policy={policy}",
-            "--chaos", string.Create(CultureInfo.InvariantCulture, $"{fault}=2s,most={options.Faults},seed={options.Seed}"),
+            "--chaos", string.Create(CultureInfo.InvariantCulture, $"{string.Join(',', Enumerable.Range(0, options.Faults).Select(number => $"{fault}=@{StepsEach * number + StepsEach / 2 + 5}"))},seed={options.Seed}"),
         ];
         var result = program.Run(arguments, TimeSpan.FromMinutes(10), cancellation);
         if (result.ExitCode != 0) throw PerennialException.Failed($"{name}: the launch ended with code {result.ExitCode}: {string.Join(" | ", result.Errors.TakeLast(3))}");
         var told = result.Output.Select(Parse).OfType<JsonObject>().LastOrDefault(line => (string?)line["event"] == "launched");
-        if (told?["recovery"] is not JsonObject recovery) throw PerennialException.Failed($"{name}: the launch saw no recovery; it ended before the first fault, take more --steps");
+        if (told?["recovery"] is not JsonObject recovery) throw PerennialException.Failed($"{name}: the launch saw no recovery");
         if (told["wrong_steps"] is JsonArray { Count: > 0 }) throw PerennialException.Failed($"{name}: steps took samples that the stream does not hold for them; please report this");
         return new(name, recovery);
     }
@@ -74,7 +77,6 @@ internal sealed class RecoveryBench(RecoveryBenchOptions options, ProgramCommand
     {
         var path = Path.Combine(options.Folder, "recipe.yaml");
         if (File.Exists(path)) return path;
-        // Long enough for every fault to come, whatever the policy: a launch ends when its faults were made and its steps taken.
         File.WriteAllText(path, $$"""
             name: recovery
             data:
@@ -83,7 +85,7 @@ internal sealed class RecoveryBench(RecoveryBenchOptions options, ProgramCommand
               cache: {{Path.Combine(options.Folder, "cache")}}
             model: { kind: llama, layers: 2, width: 64, heads: 4, context: 64 }
             schedule: { kind: constant }
-            training: { steps: {{250 * options.Faults}}, batch: 16, micro-batch: 2, sums: exact, precision: float32, threads: 1 }
+            training: { steps: {{StepsEach * options.Faults}}, batch: 16, micro-batch: 2, sums: exact, precision: float32, threads: 1 }
             resilience: { checkpoint: 50 steps, keep: 2 }
             evaluation: { every: 0 steps, tasks: [], prompts: [] }
             """);

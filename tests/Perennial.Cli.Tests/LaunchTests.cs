@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using Perennial.Cli.Launch;
 using Perennial.Core.Recipes;
 using Perennial.Resilience.Simulation;
@@ -36,14 +37,23 @@ public class LaunchTests
         var folder = Directory.CreateTempSubdirectory("perennial-recoveries-").FullName;
         try
         {
-            var log = new RecoveryLog("a", "elastic", 3);
-            for (var step = 1; step <= 5; step++) log.OnEvent(new StepDone(step, 0, 1, 1, 1, 0.25, 0));
+            var time = new FakeTime();
+            var log = new RecoveryLog("a", "elastic", 3, time);
+            log.OnEvent(new RunStarted("r", "", 1, 9, 1, 0, 1, 1, new JsonObject()));
+            for (var step = 1; step <= 5; step++)
+            {
+                time.Seconds += 0.25;
+                log.OnEvent(new StepDone(step, 0, 1, 1, 1, 0.2, 0));
+                if (step % 2 == 0) log.OnEvent(new CheckpointWritten(step, "c", 1, 0.01));
+            }
+            time.Seconds += 0.1;
             log.OnFault([2]);
+            time.Seconds += 0.75;
             log.OnEvent(new StepDone(6, 0, 1, 1, 1, 0.25, 0));
             log.OnEvent(new Recovered(5, 2, 3, 2, "lost", new RecoveryPhases(0.1, 0.2, 0.03, 0.001, 0.02, 0.4), DateTimeOffset.UnixEpoch));
             log.Write(folder);
             var run = Assert.Single(MeasuredRecoveries.Load(Path.Combine(folder, RecoveryLog.FileName), ComponentRegistry.Scan([typeof(IRecoveryPolicy).Assembly])).Runs);
-            Assert.Equal(("a", "elastic", 3, 6, 0.25), (run.Name, run.Policy, run.Paths, run.Steps, run.StepSeconds));
+            Assert.Equal(("a", "elastic", 3, 6, 0.25, 2), (run.Name, run.Policy, run.Paths, run.Steps, run.StepSeconds, run.CheckpointSteps));
             var recovery = Assert.Single(run.Events);
             Assert.Equal([2], recovery.Ranks);
             Assert.Equal((0.2, 0.03, 0.001, 0.02, 0.15), (recovery.Agree, recovery.Group, recovery.Plan, recovery.Move, recovery.Replay));
@@ -75,5 +85,14 @@ public class LaunchTests
         Assert.Equal(0, (double)restart.Recovery()!["fault_to_progress_seconds"]!);
         restart.OnEvent(new StepDone(6, 0, 1, 1, 1, 1, 0));
         Assert.True((double)restart.Recovery()!["fault_to_progress_seconds"]! >= stepping);
+    }
+
+    private sealed class FakeTime : TimeProvider
+    {
+        public double Seconds { get; set; }
+
+        public override long TimestampFrequency => 1_000_000;
+
+        public override long GetTimestamp() => (long)Math.Round(Seconds * TimestampFrequency);
     }
 }

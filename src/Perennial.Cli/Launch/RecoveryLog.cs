@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Text.Json.Nodes;
 using Perennial.Core;
 using Perennial.Training;
@@ -11,20 +10,24 @@ namespace Perennial.Cli.Launch;
 /// <param name="name">Name of the run.</param>
 /// <param name="policy">Its policy.</param>
 /// <param name="workers">Its processes.</param>
-internal sealed class RecoveryLog(string name, string policy, int workers)
+/// <param name="time">The clock; the system's by default.</param>
+internal sealed class RecoveryLog(string name, string policy, int workers, TimeProvider? time = null)
 {
     /// <summary>The file's name.</summary>
     public const string FileName = "recoveries.json";
 
     private const double Forgotten = 10;
-    private readonly Stopwatch clock = new();
+    private readonly TimeProvider time = time ?? TimeProvider.System;
     private readonly List<JsonObject> events = [];
-    private readonly List<double> steps = [];
+    private readonly SortedSet<long> checkpoints = [];
+    private long? start;
+    private double between;
+    private int gaps;
     private (double At, IReadOnlyList<int> Workers, double LastStepAt, long Step)? fault;
     private double lastStepAt, startedAt;
     private long last, first = -1, reached;
 
-    private double Now => clock.Elapsed.TotalSeconds;
+    private double Now => start is { } begun ? time.GetElapsedTime(begun).TotalSeconds : 0;
 
     /// <summary>Workers were hit just now.</summary>
     public void OnFault(IReadOnlyList<int> victims)
@@ -43,11 +46,16 @@ internal sealed class RecoveryLog(string name, string policy, int workers)
                 startedAt = Now;
                 break;
             case StepDone e:
-                if (!clock.IsRunning) clock.Start();
+                var isFirst = start is null;
+                start ??= time.GetTimestamp();
                 // A step that was committed before the fault and told after it.
                 if (fault is { } hit && startedAt > hit.At && policy == "restart" && e.Step <= hit.Step + 1) Restarted(hit, e);
-                else if (fault is null) steps.Add(e.Seconds);
+                // From one step to the next: with what was done between them (snapshots, checkpoints, what is written of a step).
+                else if (fault is null && !isFirst && e.Step == last + 1 && lastStepAt >= startedAt) (between, gaps) = (between + Now - lastStepAt, gaps + 1);
                 (last, lastStepAt, reached) = (e.Step, Now, Math.Max(reached, e.Step));
+                break;
+            case CheckpointWritten e:
+                checkpoints.Add(e.Step);
                 break;
             case Recovered e when fault is { } struck:
                 Elastic(struck, e);
@@ -62,12 +70,15 @@ internal sealed class RecoveryLog(string name, string policy, int workers)
         var run = new JsonObject
         {
             ["name"] = name, ["policy"] = policy, ["paths"] = workers, ["stages"] = 1, ["spares"] = 0, ["seconds"] = Math.Round(lastStepAt, 4), ["steps"] = reached - Math.Max(0, first),
-            ["step-seconds"] = Math.Round(StepSeconds, 5), ["events"] = new JsonArray([.. events]),
+            ["step-seconds"] = Math.Round(StepSeconds, 5), ["checkpoint-steps"] = CheckpointSteps, ["events"] = new JsonArray([.. events]),
         };
         AtomicFile.WriteText(Path.Combine(folder, FileName), new JsonObject { ["runs"] = new JsonArray(run) }.ToJsonString(new() { WriteIndented = true }) + "\n");
     }
 
-    private double StepSeconds => steps.Count == 0 ? 0.001 : steps.Order().ElementAt(steps.Count / 2);
+    private double StepSeconds => gaps == 0 ? 0.001 : Math.Max(1e-5, between / gaps);
+
+    /// <summary>The usual distance of two checkpoints; the last one comes when the run ends.</summary>
+    private long CheckpointSteps => checkpoints.Count < 2 ? 0 : checkpoints.Zip(checkpoints.Skip(1), (earlier, later) => later - earlier).Order().ElementAt((checkpoints.Count - 1) / 2);
 
     private void Elastic((double At, IReadOnlyList<int> Workers, double LastStepAt, long Step) hit, Recovered e)
     {

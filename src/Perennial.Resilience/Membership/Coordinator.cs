@@ -5,7 +5,8 @@ namespace Perennial.Resilience.Membership;
 
 /// <summary>
 /// The duty of one member at a time: watch leases and doubts, and write the next epoch by compare-and-set. Whoever holds the coordinator's
-/// lease does it; two that both believe so cannot harm, since only one compare-and-set succeeds.
+/// lease does it; two that both believe so cannot harm, since only one compare-and-set succeeds. So a holder that peers report lost and that
+/// does not answer loses that lease to one of them before it runs out.
 /// </summary>
 internal sealed class Coordinator(IMembershipStore store, MembershipKeys keys, MembershipOptions options, TimeProvider time)
 {
@@ -15,7 +16,9 @@ internal sealed class Coordinator(IMembershipStore store, MembershipKeys keys, M
     private long renewed;
 
     /// <summary>Takes or keeps the coordinator's lease; true while this member has it.</summary>
-    public bool TryLead(long id)
+    /// <param name="id">This member.</param>
+    /// <param name="suspects">Members that this one has reported since the epoch began.</param>
+    public bool TryLead(long id, IReadOnlyCollection<long> suspects)
     {
         var mine = Encoding.ASCII.GetBytes(id.ToString(CultureInfo.InvariantCulture));
         if (badge is not null && badge.AsSpan().SequenceEqual(mine))
@@ -23,15 +26,17 @@ internal sealed class Coordinator(IMembershipStore store, MembershipKeys keys, M
             if (time.GetElapsedTime(renewed) < options.Lease / 4) return true;
             if (!store.Renew(keys.Coordinator, mine, mine, options.Lease)) badge = null;
         }
-        else if (store.TryLease(keys.Coordinator, mine, options.Lease))
+        else if (store.TryLease(keys.Coordinator, mine, options.Lease) || Overthrows(mine, suspects))
         {
             badge = mine;
-            doubts.Clear();
             newcomers.Clear();
+            // Only what this member raised itself it has looked at ever since.
+            Keep(suspects);
         }
         else
         {
             badge = null;
+            Keep(suspects);
         }
         renewed = time.GetTimestamp();
         return badge is not null;
@@ -59,6 +64,28 @@ internal sealed class Coordinator(IMembershipStore store, MembershipKeys keys, M
         if (next is null || !store.CompareAndSet(keys.Epoch, currentBytes, next.ToBytes())) return false;
         store.Publish(keys.News, []);
         return true;
+    }
+
+    private void Keep(IReadOnlyCollection<long> suspects)
+    {
+        foreach (var other in doubts.Keys.Except(suspects).ToList()) doubts.Remove(other);
+    }
+
+    // Every suspect's time runs from here on, so that a new coordinator need not give it again.
+    private bool Overthrows(byte[] mine, IReadOnlyCollection<long> suspects)
+    {
+        if (suspects.Count == 0) return false;
+        long[] ids = [.. suspects];
+        var values = store.GetMany([keys.Coordinator, .. ids.Select(keys.Member), .. ids.Select(keys.Doubt)]);
+        if (values[0] is not { } holder) return false;
+        var held = long.Parse(Encoding.ASCII.GetString(holder), CultureInfo.InvariantCulture);
+        var falls = false;
+        for (var i = 0; i < ids.Length; i++)
+        {
+            var isLost = values[1 + i] is not { } card || Convicted(Member.Parse(card), values[1 + ids.Length + i]);
+            falls |= isLost && ids[i] == held;
+        }
+        return falls && store.Renew(keys.Coordinator, holder, mine, options.Lease);
     }
 
     // A doubt counts from when this coordinator first saw it; the member's answer carries the doubt's number or a later one.

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Globalization;
 using System.Text;
 
@@ -15,6 +16,8 @@ public sealed class MembershipAgent(IMembershipStore store, MembershipOptions op
     private readonly MembershipKeys keys = new(options.Run);
     private readonly Heartbeat heartbeat = new(store, new MembershipKeys(options.Run), options, time ?? TimeProvider.System);
     private readonly Coordinator coordinator = new(store, new MembershipKeys(options.Run), options, time ?? TimeProvider.System);
+
+    private readonly ConcurrentDictionary<long, bool> suspects = [];
 
     /// <summary>Raised by <see cref="Watch"/> for each member of the last epoch that is not in the new one.</summary>
     public event EventHandler<MemberEventArgs>? MemberLost;
@@ -57,6 +60,7 @@ public sealed class MembershipAgent(IMembershipStore store, MembershipOptions op
     /// </summary>
     public void Report(long member)
     {
+        suspects[member] = true;
         store.Set(keys.Doubt(member), Encoding.ASCII.GetBytes(store.Increment(keys.Doubts).ToString(CultureInfo.InvariantCulture)));
         store.Publish(keys.News, []);
     }
@@ -79,7 +83,7 @@ public sealed class MembershipAgent(IMembershipStore store, MembershipOptions op
     public void Watch()
     {
         if (Id == 0) return;
-        IsCoordinator = coordinator.TryLead(Id);
+        IsCoordinator = coordinator.TryLead(Id, [.. suspects.Keys]);
         var bytes = store.Get(keys.Epoch);
         if (IsCoordinator && coordinator.Coordinate(bytes)) bytes = store.Get(keys.Epoch);
         if (bytes is null) return;
@@ -88,6 +92,7 @@ public sealed class MembershipAgent(IMembershipStore store, MembershipOptions op
         // Left out though considered: the others believe this identity dead, so a new one is taken.
         if (current.RankOf(Id) < 0 && Id <= current.Seen) heartbeat.Join();
         Current = current;
+        suspects.Clear();
         foreach (var member in previous?.Members ?? [])
             if (current.RankOf(member.Id) < 0) MemberLost?.Invoke(this, new MemberEventArgs(member, current));
         foreach (var member in current.Members)

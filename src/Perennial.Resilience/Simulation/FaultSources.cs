@@ -4,7 +4,8 @@ namespace Perennial.Resilience.Simulation;
 /// <param name="Seconds">When, from the run's start.</param>
 /// <param name="Ranks">Ranks that it takes, lost already or not.</param>
 /// <param name="Software">Only the process died: node and memory stay.</param>
-internal sealed record Fault(double Seconds, IReadOnlyList<int> Ranks, bool Software);
+/// <param name="WithinStep">The share of a step that was under way, where it was measured; else the simulation's own clock says.</param>
+internal sealed record Fault(double Seconds, IReadOnlyList<int> Ranks, bool Software, double? WithinStep = null);
 
 /// <summary>Where the faults of a simulated run come from.</summary>
 internal interface IFaultSource

@@ -101,7 +101,7 @@ internal sealed class JobRun
         if (mode == Mode.Running)
         {
             var fraction = Settle(fault.Seconds);
-            reached = clock.Steps + fraction;
+            reached = clock.Steps + (fault.WithinStep ?? fraction);
         }
         else Settle(fault.Seconds);
         var fromDisk = !MemoryHolds();

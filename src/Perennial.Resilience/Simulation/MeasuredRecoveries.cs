@@ -86,9 +86,13 @@ public sealed record MeasuredRun
     [Range(1, int.MaxValue)]
     public required int Steps { get; init; }
 
-    /// <summary>Seconds of a step before the first fault.</summary>
+    /// <summary>Mean seconds from one step to the next outside of recoveries: stalls for snapshots and checkpoints are in them.</summary>
     [Range(0.0, double.MaxValue, MinimumIsExclusive = true)]
     public required double StepSeconds { get; init; }
+
+    /// <summary>Steps between checkpoints on disk; 0 where that is not known: then as often as the simulation would.</summary>
+    [Range(0, int.MaxValue)]
+    public int CheckpointSteps { get; init; }
 
     /// <summary>Spare nodes.</summary>
     [Range(0, 1_000_000)]

@@ -19,7 +19,7 @@ public sealed record ValidatedRun(string Name, string Policy, bool Independent, 
     public double StepError => Math.Abs(PredictedSteps - MeasuredSteps) / (double)MeasuredSteps;
 }
 
-/// <summary>Plays measured runs again in the simulation: same faults at the same times, phase times from the other runs of the same policy.</summary>
+/// <summary>Plays measured runs again in the simulation: same faults at the same times and places of a step, phase times from the other runs of the same policy.</summary>
 public static class RecoveryValidation
 {
     /// <summary>Predicts every measured run.</summary>
@@ -40,10 +40,20 @@ public static class RecoveryValidation
         var events = (others.Count > 0 ? others : [run]).SelectMany(other => other.Events).ToList();
         var times = chosen.Create().Times;
         var policy = RecoveryCalibration.Calibrated(chosen, (events.Count > 0 ? RecoveryCalibration.Times(times, events) : times) with { Spread = 0 }).Create();
-        // Measured moves contain their transfers, so the state has no bytes of its own here.
-        var local = options with { Job = options.Job with { Stages = run.Stages, StepSeconds = run.StepSeconds, StateBytes = 0 }, Cluster = options.Cluster with { PerNode = 1 } };
-        var setup = Simulator.Setup(local, policy, (long)run.Paths * run.Stages) with { Spares = run.Spares };
-        var faults = new RecordedFaults(run.Events.Select(fault => new Fault(fault.At, fault.Ranks, fault.Software)));
+        // Measured moves contain their transfers, so the state has no bytes of its own here; where all wait for the one that comes back, that wait is in the phases too.
+        var local = options with
+        {
+            Job = options.Job with { Stages = run.Stages, StepSeconds = run.StepSeconds, StateBytes = 0 },
+            Cluster = options.Cluster with { PerNode = 1, RespawnSeconds = policy.WaitsForSpares ? 0 : options.Cluster.RespawnSeconds },
+        };
+        var setup = Simulator.Setup(local, policy, (long)run.Paths * run.Stages);
+        setup = setup with
+        {
+            Spares = run.Spares, CheckpointEvery = run.CheckpointSteps > 0 ? run.CheckpointSteps : setup.CheckpointEvery,
+            // Measured steps contain their stalls.
+            Options = local with { Protection = local.Protection with { SnapshotStallSeconds = 0, CheckpointStallSeconds = 0 } },
+        };
+        var faults = new RecordedFaults(run.Events.Select(fault => new Fault(fault.At, fault.Ranks, fault.Software, fault.Again % run.StepSeconds / run.StepSeconds)));
         var outcome = new JobRun(setup, faults, new(options.Seed, 0)).Run(run.Seconds);
         return new(run.Name, run.Policy, others.Count > 0, run.Events.Count == 0 ? 0 : run.Events.Average(fault => fault.Total),
             outcome.Incidents.Count == 0 ? 0 : outcome.Incidents.Average(incident => incident.Seconds), run.Steps, outcome.Steps);

@@ -80,6 +80,32 @@ public sealed class MembershipAgentTests : IDisposable
     }
 
     [Fact]
+    public void A_reported_coordinator_that_is_dead_loses_its_duty_before_its_lease_and_a_living_one_does_not()
+    {
+        MembershipAgent a = Agent(), b = Agent(), c = Agent();
+        Run(100, a, b, c);
+        foreach (var agent in new[] { b, c }) agent.Report(a.Id);
+        // It lives, and answers.
+        Run(400, a, b, c);
+        Assert.Equal(1, b.Current!.Number);
+        Assert.True(a.IsCoordinator);
+        // Now it is dead, just after it renewed everything.
+        a.Beat();
+        a.Watch();
+        foreach (var agent in new[] { b, c }) agent.Report(a.Id);
+        Run(140, b, c);
+        Assert.Equal(1, b.Current!.Number);
+        Run(60, b, c);
+        Assert.Equal([b.Id, c.Id], Ids(b));
+        Assert.Equal([b.Id, c.Id], Ids(c));
+        Assert.True(b.IsCoordinator ^ c.IsCoordinator);
+        // What was settled is forgotten: the next who is reported has its full time.
+        b.Report(c.Id);
+        Run(100, b);
+        Assert.Equal(2, b.Current!.Number);
+    }
+
+    [Fact]
     public void A_polite_leave_is_seen_at_the_next_look()
     {
         MembershipAgent a = Agent(), b = Agent(), c = Agent();

@@ -88,6 +88,27 @@ public sealed class RecipeTests : IDisposable
     }
 
     [Fact]
+    public void A_restart_is_played_again_with_the_runs_own_checkpoints_and_without_stalls_that_its_steps_contain()
+    {
+        // At 130 s step 130 is done, step 100 is on disk: 10 s to begin, 30 steps again, and 160 more until the end.
+        MeasuredRun Run(string name) => new()
+        {
+            Name = name, Policy = "restart", Paths = 4, Seconds = 300, Steps = 260, StepSeconds = 1, CheckpointSteps = 50,
+            Events = [new() { At = 130.0, Ranks = [2], Group = 10, Again = 30 }],
+        };
+        var options = Studies.Plain(Studies.Restart(new())) with
+        {
+            Protection = new() { SnapshotStallSeconds = 0.5, CheckpointStallSeconds = 20 }, Cluster = new() { RespawnSeconds = 3 },
+        };
+        Assert.All(RecoveryValidation.Compare(options, new() { Runs = [Run("a"), Run("b")] }), run =>
+        {
+            Assert.Equal(40, run.PredictedRecovery, 3);
+            Assert.Equal(260, run.PredictedSteps);
+            Assert.True(run.Independent);
+        });
+    }
+
+    [Fact]
     public void A_validation_says_how_far_predictions_are_off()
     {
         MeasuredEvent Event(double at, int rank, double detect) => new() { At = at, Ranks = [rank], Detect = detect, Group = 0.5, Again = 0.2 };

@@ -8,9 +8,10 @@ namespace Perennial.Training.Memory;
 
 /// <summary>
 /// The training state outside the trainers. Every process has the whole state; every process copies its slices of it into its node's manager
-/// after a step, beside the next step's forward and backward where a processor is idle for that, else before them on all threads; the leader commits the step once all slices (and their parity) are there. Before
-/// the next update each process waits for that decision, so what memory holds is never more than one step behind. A process that starts
-/// with less takes the state back: slices that are there from their managers, lost ones from parity.
+/// after a step, beside the next step's forward and backward where a processor is idle for that, else before them on all threads; the leader
+/// commits the step once all slices (and their parity) are there. Before the next update each process waits for that decision, so what memory
+/// holds is never more than one step behind. A process that starts with less takes the state back: slices that are there from their managers,
+/// lost ones from parity.
 /// </summary>
 /// <param name="settings">Where to.</param>
 /// <param name="state">The state.</param>

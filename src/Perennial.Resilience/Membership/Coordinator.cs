@@ -26,17 +26,12 @@ internal sealed class Coordinator(IMembershipStore store, MembershipKeys keys, M
             if (time.GetElapsedTime(renewed) < options.Lease / 4) return true;
             if (!store.Renew(keys.Coordinator, mine, mine, options.Lease)) badge = null;
         }
-        else if (store.TryLease(keys.Coordinator, mine, options.Lease) || Overthrows(mine, suspects))
-        {
-            badge = mine;
-            newcomers.Clear();
-            // Only what this member raised itself it has looked at ever since.
-            Keep(suspects);
-        }
         else
         {
-            badge = null;
-            Keep(suspects);
+            badge = store.TryLease(keys.Coordinator, mine, options.Lease) || Overthrows(mine, suspects) ? mine : null;
+            newcomers.Clear();
+            // Only what this member raised itself it has looked at ever since.
+            foreach (var other in doubts.Keys.Except(suspects).ToList()) doubts.Remove(other);
         }
         renewed = time.GetTimestamp();
         return badge is not null;
@@ -64,11 +59,6 @@ internal sealed class Coordinator(IMembershipStore store, MembershipKeys keys, M
         if (next is null || !store.CompareAndSet(keys.Epoch, currentBytes, next.ToBytes())) return false;
         store.Publish(keys.News, []);
         return true;
-    }
-
-    private void Keep(IReadOnlyCollection<long> suspects)
-    {
-        foreach (var other in doubts.Keys.Except(suspects).ToList()) doubts.Remove(other);
     }
 
     // Every suspect's time runs from here on, so that a new coordinator need not give it again.

@@ -93,8 +93,8 @@ internal sealed class MemorySnapshots(MemorySettings settings, TrainingState sta
         }
         var start = Stopwatch.GetTimestamp();
         var started = copies.Offer(step);
-        Account = Account with { Stall = Account.Stall + Stopwatch.GetElapsedTime(start).TotalSeconds };
-        Account = started ? Account with { Taken = Account.Taken + 1 } : Account with { Skipped = Account.Skipped + 1 };
+        var stall = Account.Stall + Stopwatch.GetElapsedTime(start).TotalSeconds;
+        Account = started ? Account with { Stall = stall, Taken = Account.Taken + 1 } : Account with { Stall = stall, Skipped = Account.Skipped + 1 };
         if (coordinator is null) return;
         var (deciding, arrangement, left) = (coordinator, slices!, leaving.Token);
         committing = Task.Run(() => Decide(deciding, arrangement, step, left));

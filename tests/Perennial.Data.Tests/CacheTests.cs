@@ -1,4 +1,5 @@
 using Perennial.Core;
+using Perennial.Data.Curation;
 using Perennial.Data.Filters;
 using Perennial.Data.Preparation;
 
@@ -19,6 +20,19 @@ public class CacheTests
         Assert.Equal(1, trained);
         Assert.Single(prepared.Select(data => data.Train[0].Checksum).Distinct());
         foreach (var data in prepared) data.Dispose();
+    }
+
+    [Fact]
+    public void A_task_whose_product_was_made_meanwhile_is_not_done_again()
+    {
+        using var folder = new TemporaryFolder();
+        var product = Path.Combine(folder.Path, "product");
+        var work = new WorkFolder(folder.Path, CancellationToken.None) { Product = product };
+        Assert.Equal(1, work.Once("first", () => 1));
+        Directory.CreateDirectory(product);
+        Assert.Equal(1, work.Once("first", () => 2));
+        // As where whoever made the product has cleared a result away already.
+        Assert.Throws<IOException>(() => work.Once("second", () => 2));
     }
 
     [Fact]

@@ -13,6 +13,12 @@ internal sealed record WorkFolder(string Path, CancellationToken Cancellation)
 {
     private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(50);
 
+    /// <summary>
+    /// What the tasks make together, a folder or null. Whoever made it clears the work away after, so a task that seems not to be done is over once
+    /// this is there: who comes to it gets an <see cref="IOException"/>, as where the work folder is gone already.
+    /// </summary>
+    public string? Product { get; init; }
+
     /// <summary>The path of a file of the folder.</summary>
     public string File(string name) => System.IO.Path.Combine(Path, name);
 
@@ -101,6 +107,7 @@ internal sealed record WorkFolder(string Path, CancellationToken Cancellation)
         {
             // Its last holder may have finished between our look and our lock.
             if (IsDone(task)) return true;
+            if (Directory.Exists(Product)) throw new IOException($"{Product} was made meanwhile");
             var result = work(number);
             Write(File(task + ".done"), stream => stream.Write(JsonSerializer.SerializeToUtf8Bytes(result)));
         }

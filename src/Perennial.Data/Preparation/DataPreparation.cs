@@ -54,7 +54,7 @@ public static class DataPreparation
 
     private static void Make(string folder, DataOptions options, CurationPlan plan, Action<string>? notify, CancellationToken cancellation)
     {
-        var work = new WorkFolder(folder + WorkSuffix, cancellation);
+        var work = new WorkFolder(folder + WorkSuffix, cancellation) { Product = folder };
         try
         {
             Directory.CreateDirectory(work.Path);

@@ -10,6 +10,7 @@ internal static class Program
     public static async Task<int> Main(string[] args)
     {
         if (args is [GlooWorker.Command, var store, var run]) return GlooWorker.Run(store, run);
+        if (args is [NcclWorker.Command, .. var words]) return NcclWorker.Run(words);
         return args.Any(arg => arg is "--server" or "--internal-msbuild-node")
             ? await TestPlatformTestFramework.RunAsync(args, SelfRegisteredExtensions.AddSelfRegisteredExtensions)
             : await ConsoleRunner.Run(args);

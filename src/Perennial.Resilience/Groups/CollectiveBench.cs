@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Runtime.InteropServices;
 
 namespace Perennial.Resilience.Groups;
 
@@ -77,32 +76,32 @@ public static unsafe class CollectiveBench
     /// <param name="sizes">Bytes of the whole buffer.</param>
     /// <param name="operations">Some of <see cref="Operations"/>.</param>
     /// <param name="runs">Runs of one size, or null for 5 to 50 by its bytes.</param>
+    /// <param name="memory">Where the buffers lie; null for this process's memory.</param>
     /// <exception cref="CommunicatorException">The group broke.</exception>
-    public static CollectiveReport Measure(ICommunicator group, IReadOnlyList<long> sizes, IReadOnlyList<string> operations, int? runs = null)
+    public static CollectiveReport Measure(ICommunicator group, IReadOnlyList<long> sizes, IReadOnlyList<string> operations, int? runs = null, ICollectiveMemory? memory = null)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(group.Size, 2);
+        memory ??= new HostCollectiveMemory();
         var greatest = sizes.Max();
-        var (source, destination) = ((nint)NativeMemory.AlignedAlloc((nuint)greatest, 64), (nint)NativeMemory.AlignedAlloc((nuint)greatest, 64));
+        var (source, destination) = (memory.Allocate(greatest), memory.Allocate(greatest));
         try
         {
-            NativeMemory.Clear((void*)source, (nuint)greatest);
-            NativeMemory.Clear((void*)destination, (nuint)greatest);
             var timings = new List<CollectiveTiming>();
             foreach (var operation in operations)
                 foreach (var bytes in sizes)
-                    timings.Add(Time(group, operation, bytes, runs ?? (int)Math.Clamp((256L << 20) / bytes, 5, 50), source, destination));
+                    timings.Add(Time(group, operation, bytes, runs ?? (int)Math.Clamp((256L << 20) / bytes, 5, 50), memory, source, destination));
             var costs = timings.GroupBy(timing => timing.Operation).Where(one => one.Count() > 1)
                 .Select(one => CollectiveCost.Fit(one.Key, [.. one.Select(timing => ((double)timing.Bytes, timing.Median))]));
-            return new CollectiveReport(timings, [.. costs], CopyBandwidth(group, source, destination, greatest));
+            return new CollectiveReport(timings, [.. costs], CopyBandwidth(group, memory, source, destination, greatest));
         }
         finally
         {
-            NativeMemory.AlignedFree((void*)source);
-            NativeMemory.AlignedFree((void*)destination);
+            memory.Free(source);
+            memory.Free(destination);
         }
     }
 
-    private static CollectiveTiming Time(ICommunicator group, string operation, long bytes, int runs, nint source, nint destination)
+    private static CollectiveTiming Time(ICommunicator group, string operation, long bytes, int runs, ICollectiveMemory memory, nint source, nint destination)
     {
         var counts = new long[group.Size];
         for (var rank = 0; rank < counts.Length; rank++) counts[rank] = bytes / sizeof(float) / counts.Length;
@@ -118,7 +117,7 @@ public static unsafe class CollectiveBench
         var share = operation == "send-receive" ? 0.5 : 1;
         Array.Sort(seconds);
         var figures = new[] { share * seconds[runs / 2], share * seconds[(int)Math.Ceiling(0.95 * runs) - 1] };
-        group.Broadcast(figures.AsSpan(), 0);
+        Share(group, memory, figures);
         return new CollectiveTiming(operation, group.Size, bytes, figures[0], figures[1], runs);
     }
 
@@ -140,18 +139,32 @@ public static unsafe class CollectiveBench
     }
 
     // One rank copies while the others wait, so that the figure is the machine's and not a share of it.
-    private static double CopyBandwidth(ICommunicator group, nint source, nint destination, long bytes)
+    private static double CopyBandwidth(ICommunicator group, ICollectiveMemory memory, nint source, nint destination, long bytes)
     {
         var seconds = new double[7];
         for (var run = 0; run < seconds.Length && group.Rank == 0; run++)
         {
             var start = Stopwatch.GetTimestamp();
-            Buffer.MemoryCopy((void*)source, (void*)destination, bytes, bytes);
+            memory.Copy(source, destination, bytes);
             seconds[run] = Stopwatch.GetElapsedTime(start).TotalSeconds;
         }
         Array.Sort(seconds);
         var bandwidth = new double[] { group.Rank == 0 ? bytes / seconds[seconds.Length / 2] : 0 };
-        group.Broadcast(bandwidth.AsSpan(), 0);
+        Share(group, memory, bandwidth);
         return bandwidth[0];
+    }
+
+    // The figures of rank 0 for everyone, by way of memory that the group can send from.
+    private static void Share(ICommunicator group, ICollectiveMemory memory, double[] figures)
+    {
+        var bytes = figures.Length * sizeof(double);
+        var sent = memory.Allocate(bytes);
+        fixed (double* mine = figures)
+        {
+            memory.Copy((nint)mine, sent, bytes);
+            group.Broadcast(sent, figures.Length, ElementType.Float64, 0);
+            memory.Copy(sent, (nint)mine, bytes);
+        }
+        memory.Free(sent);
     }
 }

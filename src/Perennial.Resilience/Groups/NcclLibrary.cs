@@ -59,8 +59,13 @@ public sealed unsafe class NcclLibrary
     internal readonly delegate* unmanaged<nint*, uint, int> StreamCreate;
     internal readonly delegate* unmanaged<nint, int> StreamQuery;
     internal readonly delegate* unmanaged<nint, int> StreamDestroy;
-    internal readonly delegate* unmanaged<nint*, nuint, int> Allocate;
-    internal readonly delegate* unmanaged<nint, int> Release;
+    internal readonly delegate* unmanaged<nint, int> StreamSynchronize;
+    internal readonly delegate* unmanaged<nint*, nuint, nint, int> Allocate;
+    internal readonly delegate* unmanaged<nint, nint, int> Release;
+    internal readonly delegate* unmanaged<nint, nint, nuint, int, nint, int> Copy;
+    internal readonly delegate* unmanaged<nint, nint, int> PointerAttributes;
+    private readonly delegate* unmanaged<int*, int> countDevices;
+    private readonly delegate* unmanaged<int*, int> getVersion;
 
     private NcclLibrary(nint nccl, nint cuda)
     {
@@ -85,16 +90,78 @@ public sealed unsafe class NcclLibrary
         StreamCreate = (delegate* unmanaged<nint*, uint, int>)Cuda("StreamCreateWithFlags");
         StreamQuery = (delegate* unmanaged<nint, int>)Cuda("StreamQuery");
         StreamDestroy = (delegate* unmanaged<nint, int>)Cuda("StreamDestroy");
-        Allocate = (delegate* unmanaged<nint*, nuint, int>)Cuda("Malloc");
-        Release = (delegate* unmanaged<nint, int>)Cuda("Free");
+        StreamSynchronize = (delegate* unmanaged<nint, int>)Cuda("StreamSynchronize");
+        // In the order of a stream: the plain ones may wait for every kernel on the GPU, also for one that waits for a peer.
+        Allocate = (delegate* unmanaged<nint*, nuint, nint, int>)Cuda("MallocAsync");
+        Release = (delegate* unmanaged<nint, nint, int>)Cuda("FreeAsync");
+        Copy = (delegate* unmanaged<nint, nint, nuint, int, nint, int>)Cuda("MemcpyAsync");
+        PointerAttributes = (delegate* unmanaged<nint, nint, int>)Cuda("PointerGetAttributes");
+        countDevices = (delegate* unmanaged<int*, int>)Cuda("GetDeviceCount");
+        getVersion = (delegate* unmanaged<int*, int>)Nccl("GetVersion");
     }
 
     /// <summary>True where this NCCL can take ranks out of a living communicator.</summary>
     public bool CanShrink => Shrink != null;
 
+    /// <summary>NCCL's version, such as 2.28.9.</summary>
+    public Version Version
+    {
+        get
+        {
+            int code;
+            getVersion(&code);
+            return new Version(code / 10000, code / 100 % 100, code % 100);
+        }
+    }
+
+    /// <summary>The number of GPUs that this process sees; 0 where there is no driver.</summary>
+    public int Devices
+    {
+        get
+        {
+            int count;
+            return countDevices(&count) == 0 ? count : 0;
+        }
+    }
+
     /// <summary>The library, opened once.</summary>
     /// <exception cref="PerennialException">Exit 4: NCCL or the CUDA runtime is not installed.</exception>
     public static NcclLibrary Load() => Shared.Value;
+
+    /// <summary>Null where groups of GPUs can be formed, or else what is missing (for <c>doctor</c>, and for tests that are left out).</summary>
+    public static string? WhyMissing()
+    {
+        try
+        {
+            return Load().Devices > 0 ? null : "groups of GPUs need a GPU: the CUDA runtime sees none";
+        }
+        catch (PerennialException error)
+        {
+            return error.Message;
+        }
+    }
+
+    /// <summary>
+    /// Lets several ranks of this machine use one GPU, for tests and development: NCCL refuses two ranks of one host on a GPU, so each says that it is
+    /// a host of its own, and they talk over sockets. Only before this process's first group.
+    /// </summary>
+    /// <param name="rank">This process's rank.</param>
+    public static void ShareGpus(int rank) => SetVariable("NCCL_HOSTID", $"perennial-{Environment.MachineName}-{rank}");
+
+    /// <summary>Keeps NCCL's own connections on the loopback interface, unless the environment chooses one.</summary>
+    internal static void StayOnLoopback()
+    {
+        if (Environment.GetEnvironmentVariable("NCCL_SOCKET_IFNAME") is null) SetVariable("NCCL_SOCKET_IFNAME", "lo");
+    }
+
+    // NCCL reads the process's own environment, which .NET copies at the start and does not write to.
+    private static void SetVariable(string name, string value)
+    {
+        if (SetEnvironment(name, value, 1) != 0) throw new InvalidOperationException($"{name} could not be set");
+    }
+
+    [DllImport("libc", EntryPoint = "setenv")]
+    private static extern int SetEnvironment([MarshalAs(UnmanagedType.LPUTF8Str)] string name, [MarshalAs(UnmanagedType.LPUTF8Str)] string value, int overwrite);
 
     /// <summary>Opens the first library of each list that is there.</summary>
     /// <exception cref="PerennialException">Exit 4: none is, or it is too old.</exception>

@@ -1,7 +1,5 @@
-using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Globalization;
-using System.Runtime.InteropServices;
 using Perennial.Resilience.Groups;
 using Perennial.Resilience.Tests.Membership;
 
@@ -50,7 +48,7 @@ public sealed class DeathTests(StoreServer server, ITestOutputHelper output) : I
     private Workers Start(string run)
     {
         Assert.SkipWhen(GlooLibrary.WhyMissing() is not null, GlooLibrary.WhyMissing() ?? "");
-        var workers = new Workers(Enumerable.Range(0, 3).Select(_ => new Worker(server.Server.Address.ToSecretString(), run)));
+        var workers = new Workers(Enumerable.Range(0, 3).Select(_ => new GroupProcess(GlooWorker.Command, server.Server.Address.ToSecretString(), run)));
         // On a starved machine the first epochs may break: what counts is one that all three work in.
         var last = workers.All.Select(worker => worker.Next("working", Deadline).Split(' ')).ToList();
         while (last.Select(words => words[1]).Distinct().Count() > 1)
@@ -63,16 +61,13 @@ public sealed class DeathTests(StoreServer server, ITestOutputHelper output) : I
         return workers;
     }
 
-    [DllImport("libc", EntryPoint = "kill")]
-    private static extern int SendSignal(int process, int signal);
-
-    private sealed class Workers(IEnumerable<Worker> workers) : IDisposable
+    private sealed class Workers(IEnumerable<GroupProcess> workers) : IDisposable
     {
-        public List<Worker> All { get; } = [.. workers];
+        public List<GroupProcess> All { get; } = [.. workers];
 
-        public IEnumerable<Worker> Others(Worker one) => All.Where(worker => worker != one);
+        public IEnumerable<GroupProcess> Others(GroupProcess one) => All.Where(worker => worker != one);
 
-        public Worker Signal(int rank, int signal)
+        public GroupProcess Signal(int rank, int signal)
         {
             var worker = All.Single(worker => worker.Rank == rank);
             worker.Send(signal);
@@ -80,57 +75,5 @@ public sealed class DeathTests(StoreServer server, ITestOutputHelper output) : I
         }
 
         public void Dispose() => All.ForEach(worker => worker.Dispose());
-    }
-
-    private sealed class Worker : IDisposable
-    {
-        private readonly Process process;
-        private readonly BlockingCollection<string> lines = [];
-        private readonly ConcurrentQueue<string> everything = new();
-
-        public Worker(string store, string run)
-        {
-            var start = new ProcessStartInfo(Environment.ProcessPath!) { RedirectStandardOutput = true, RedirectStandardError = true };
-            if (Path.GetFileNameWithoutExtension(Environment.ProcessPath) == "dotnet") start.ArgumentList.Add(typeof(Worker).Assembly.Location);
-            foreach (var argument in (string[])[GlooWorker.Command, store, run]) start.ArgumentList.Add(argument);
-            process = Process.Start(start)!;
-            process.OutputDataReceived += (_, line) =>
-            {
-                if (line.Data is null) return;
-                everything.Enqueue(line.Data);
-                lines.Add(line.Data);
-            };
-            process.ErrorDataReceived += (_, line) => everything.Enqueue(line.Data ?? "");
-            process.BeginOutputReadLine();
-            process.BeginErrorReadLine();
-        }
-
-        public int Rank { get; set; }
-
-        /// <summary>The next line that begins so; others before it are passed over.</summary>
-        public string Next(string beginning, TimeSpan timeout)
-        {
-            var clock = Stopwatch.StartNew();
-            while (lines.TryTake(out var line, timeout - clock.Elapsed is { Ticks: > 0 } rest ? rest : TimeSpan.Zero))
-                if (line.StartsWith(beginning, StringComparison.Ordinal)) return line;
-            Assert.Fail($"no line '{beginning}' from rank {Rank}: {string.Join(" | ", everything)}");
-            return "";
-        }
-
-        public int ExitCode(TimeSpan timeout)
-        {
-            Assert.True(process.WaitForExit(timeout), $"rank {Rank} does not end: {string.Join(" | ", everything)}");
-            return process.ExitCode;
-        }
-
-        public void Send(int signal) => Assert.Equal(0, SendSignal(process.Id, signal));
-
-        public void Dispose()
-        {
-            if (!process.HasExited) process.Kill();
-            process.WaitForExit();
-            process.Dispose();
-            lines.Dispose();
-        }
     }
 }

@@ -9,6 +9,16 @@ using Perennial.Resilience.Membership;
 
 namespace Perennial.Cli.Commands.Bench;
 
+/// <summary>What carries the collectives.</summary>
+internal enum CollectiveEngine
+{
+    /// <summary>TCP between processors.</summary>
+    Gloo,
+
+    /// <summary>GPUs.</summary>
+    Nccl,
+}
+
 /// <summary><c>perennial bench collectives</c>.</summary>
 internal static class BenchCollectivesCommand
 {
@@ -16,15 +26,18 @@ internal static class BenchCollectivesCommand
     {
         var workers = new Option<int>("--workers") { Description = "Processes.", DefaultValueFactory = _ => 2 };
         var algorithm = new Option<AllReduceAlgorithm>("--algorithm") { Description = "How all-reduce goes.", DefaultValueFactory = _ => AllReduceAlgorithm.Auto };
+        var engine = new Option<CollectiveEngine>("--engine") { Description = "Gloo between processors, NCCL between GPUs (fewer GPUs than workers: they share them, over sockets).", DefaultValueFactory = _ => CollectiveEngine.Gloo };
         var json = CommandExtensions.Json();
-        return new Command("collectives", "Collectives between processes over Gloo, by message size, with their fitted latency and bandwidth.") { workers, algorithm, json }.Does(parsed =>
+        return new Command("collectives", "Collectives between processes, by message size, with their fitted latency and bandwidth.") { workers, engine, algorithm, json }.Does(parsed =>
         {
-            GlooLibrary.Load();
-            if (RankEnvironment.Read() is { } place && Environment.GetEnvironmentVariable(WorkerGroup.StoreVariable) is { } store) return Measure(context, place, StoreAddress.Parse(store), parsed.GetValue(algorithm), parsed.GetValue(json));
+            var chosen = parsed.GetValue(engine);
+            if (chosen == CollectiveEngine.Gloo) GlooLibrary.Load();
+            else if (NcclLibrary.WhyMissing() is { } missing) throw PerennialException.Missing(missing);
+            if (RankEnvironment.Read() is { } place && Environment.GetEnvironmentVariable(WorkerGroup.StoreVariable) is { } store) return Measure(context, place, StoreAddress.Parse(store), chosen, parsed.GetValue(algorithm), parsed.GetValue(json));
             var count = parsed.GetValue(workers);
             if (count is < 2 or > 64) throw PerennialException.Usage("--workers must be from 2 to 64");
             using var embedded = EmbeddedStore.Start();
-            List<string> arguments = ["bench", "collectives", "--algorithm", $"{parsed.GetValue(algorithm)}"];
+            List<string> arguments = ["bench", "collectives", "--engine", $"{chosen}", "--algorithm", $"{parsed.GetValue(algorithm)}"];
             if (parsed.GetValue(json)) arguments.Add("--json");
             var options = new LauncherOptions
             {
@@ -35,15 +48,24 @@ internal static class BenchCollectivesCommand
         });
     }
 
-    private static ExitCode Measure(CommandContext context, RankEnvironment place, StoreAddress address, AllReduceAlgorithm algorithm, bool json)
+    private static ExitCode Measure(CommandContext context, RankEnvironment place, StoreAddress address, CollectiveEngine engine, AllReduceAlgorithm algorithm, bool json)
     {
         using var client = RedisStore.Connect(address);
-        using var group = GlooCommunicator.Create(client, new GroupSettings { Name = "bench/", Rank = place.Rank, Size = place.WorldSize, Algorithm = algorithm, CreateTimeout = TimeSpan.FromSeconds(30) });
-        var report = CollectiveBench.Measure(group, CollectiveBench.Sizes, CollectiveBench.Operations);
+        var settings = new GroupSettings { Name = "bench/", Rank = place.Rank, Size = place.WorldSize, Algorithm = algorithm, CreateTimeout = TimeSpan.FromSeconds(30) };
+        var device = engine == CollectiveEngine.Nccl ? Device(place) : 0;
+        using ICommunicator group = engine == CollectiveEngine.Nccl ? NcclCommunicator.Create(client, settings, device) : GlooCommunicator.Create(client, settings);
+        var report = CollectiveBench.Measure(group, CollectiveBench.Sizes, CollectiveBench.Operations, memory: engine == CollectiveEngine.Nccl ? new GpuCollectiveMemory(device) : null);
         if (place.Rank == 0 && json) WriteJson(context.Out, report);
         if (place.Rank == 0 && !json) WriteText(context.Out, report);
         group.Barrier();
         return ExitCode.Done;
+    }
+
+    private static int Device(RankEnvironment place)
+    {
+        var devices = NcclLibrary.Load().Devices;
+        if (devices < place.WorldSize) NcclLibrary.ShareGpus(place.Rank);
+        return place.Rank % devices;
     }
 
     private static void WriteJson(TextWriter output, CollectiveReport report)

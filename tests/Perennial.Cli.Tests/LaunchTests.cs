@@ -44,6 +44,7 @@ public class LaunchTests
             {
                 time.Seconds += 0.25;
                 log.OnEvent(new StepDone(step, 0, 1, 1, 1, 0.2, 0));
+                log.OnEvent(new SamplesCommitted(step, 1, [[0], [1], [2]]));
                 if (step % 2 == 0) log.OnEvent(new CheckpointWritten(step, "c", 1, 0.01));
             }
             time.Seconds += 0.1;
@@ -51,10 +52,26 @@ public class LaunchTests
             time.Seconds += 0.75;
             log.OnEvent(new StepDone(6, 0, 1, 1, 1, 0.25, 0));
             log.OnEvent(new Recovered(5, 2, 3, 2, "lost", new RecoveryPhases(0.1, 0.2, 0.03, 0.001, 0.02, 0.4), DateTimeOffset.UnixEpoch));
+            log.OnEvent(new SamplesCommitted(6, 2, [[0], [1, 2]]));
+            // Steps with fewer ranks, and the one with which the third comes back, say nothing of a whole step.
+            for (var step = 7; step <= 9; step++)
+            {
+                time.Seconds += 0.9;
+                log.OnEvent(new StepDone(step, 0, 1, 1, 1, 0.2, 0));
+                log.OnEvent(new SamplesCommitted(step, step == 9 ? 3 : 2, step == 9 ? [[0], [1], [2]] : [[0], [1, 2]]));
+            }
+            time.Seconds += 0.1;
+            log.OnFault([0]);
+            time.Seconds += 0.75;
+            // The next leader tells of itself before it tells of the recovery.
+            log.OnEvent(new RunStarted("r", "", 1, 9, 1, 8, 1, 1, new JsonObject()));
+            log.OnEvent(new StepDone(10, 0, 1, 1, 1, 0.25, 0));
+            log.OnEvent(new Recovered(9, 4, 3, 2, "lost", new RecoveryPhases(0.1, 0.2, 0.03, 0.001, 0.02, 0.4), DateTimeOffset.UnixEpoch));
             log.Write(folder);
             var run = Assert.Single(MeasuredRecoveries.Load(Path.Combine(folder, RecoveryLog.FileName), ComponentRegistry.Scan([typeof(IRecoveryPolicy).Assembly])).Runs);
-            Assert.Equal(("a", "elastic", 3, 6, 0.25, 2), (run.Name, run.Policy, run.Paths, run.Steps, run.StepSeconds, run.CheckpointSteps));
-            var recovery = Assert.Single(run.Events);
+            Assert.Equal(("a", "elastic", 3, 10, 0.25, 2), (run.Name, run.Policy, run.Paths, run.Steps, run.StepSeconds, run.CheckpointSteps));
+            Assert.Equal([false, true], run.Events.Select(one => one.Leader));
+            var recovery = run.Events[0];
             Assert.Equal([2], recovery.Ranks);
             Assert.Equal((0.2, 0.03, 0.001, 0.02, 0.15), (recovery.Agree, recovery.Group, recovery.Plan, recovery.Move, recovery.Replay));
         }

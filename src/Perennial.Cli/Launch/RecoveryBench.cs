@@ -47,7 +47,7 @@ internal sealed class RecoveryBench(RecoveryBenchOptions options, ProgramCommand
     public const string Baseline = "restart";
 
     // Every fault meets a run that has recovered from the one before, 30 steps after its newest checkpoint.
-    private const int StepsEach = 250;
+    private const int StepsEach = 150;
 
     /// <summary>The rows, as they are measured.</summary>
     /// <param name="policies">Policies to compare; the baseline first.</param>

@@ -26,6 +26,8 @@ internal sealed class RecoveryLog(string name, string policy, int workers, TimeP
     private (double At, IReadOnlyList<int> Workers, double LastStepAt, long Step)? fault;
     private double lastStepAt, startedAt;
     private long last, first = -1, reached;
+    private int ranks, most;
+    private double? gap;
 
     private double Now => start is { } begun ? time.GetElapsedTime(begun).TotalSeconds : 0;
 
@@ -45,13 +47,19 @@ internal sealed class RecoveryLog(string name, string policy, int workers, TimeP
                 if (first < 0) first = reached = e.StartStep;
                 startedAt = Now;
                 break;
+            case SamplesCommitted e:
+                most = Math.Max(most, e.ByRank.Count);
+                // Told right after its step: both that step and the one before were whole.
+                if (gap is { } seconds && ranks == most && e.ByRank.Count == most) (between, gaps) = (between + seconds, gaps + 1);
+                (gap, ranks) = (null, e.ByRank.Count);
+                break;
             case StepDone e:
                 var isFirst = start is null;
                 start ??= time.GetTimestamp();
                 // A step that was committed before the fault and told after it.
                 if (fault is { } hit && startedAt > hit.At && policy == "restart" && e.Step <= hit.Step + 1) Restarted(hit, e);
-                // From one step to the next: with what was done between them (snapshots, checkpoints, what is written of a step).
-                else if (fault is null && !isFirst && e.Step == last + 1 && lastStepAt >= startedAt) (between, gaps) = (between + Now - lastStepAt, gaps + 1);
+                // From one step to the next with all ranks: with what was done between them (snapshots, checkpoints, what is written of a step).
+                gap = fault is null && !isFirst && e.Step == last + 1 && lastStepAt >= startedAt ? Now - lastStepAt : null;
                 (last, lastStepAt, reached) = (e.Step, Now, Math.Max(reached, e.Step));
                 break;
             case CheckpointWritten e:
@@ -85,21 +93,21 @@ internal sealed class RecoveryLog(string name, string policy, int workers, TimeP
         var phases = e.Phases;
         var rest = phases.Agree + phases.Group + phases.Plan + phases.Move + Finite(phases.Replay);
         var again = Math.Clamp(hit.At - hit.LastStepAt, 0, StepSeconds);
-        // The launcher knows when the fault was: what is not the later phases is detection.
-        Add(hit, Math.Max(0, Now - hit.At - rest), phases.Agree, phases.Group, phases.Plan, phases.Move, Math.Max(0, Finite(phases.Replay) - StepSeconds), again);
+        // The launcher knows when the fault was: what is not the later phases is detection. Who leads now and did not before has just begun.
+        Add(hit, startedAt > hit.At, Math.Max(0, Now - hit.At - rest), phases.Agree, phases.Group, phases.Plan, phases.Move, Math.Max(0, Finite(phases.Replay) - StepSeconds), again);
     }
 
     private void Restarted((double At, IReadOnlyList<int> Workers, double LastStepAt, long Step) hit, StepDone e)
     {
         var again = Math.Max(0, hit.Step - e.Step + 1) * StepSeconds + Math.Clamp(hit.At - hit.LastStepAt, 0, StepSeconds);
-        Add(hit, 0, 0, startedAt - hit.At, 0, 0, Math.Max(0, Now - startedAt - StepSeconds), again);
+        Add(hit, false, 0, 0, startedAt - hit.At, 0, 0, Math.Max(0, Now - startedAt - StepSeconds), again);
     }
 
-    private void Add((double At, IReadOnlyList<int> Workers, double LastStepAt, long Step) hit, double detect, double agree, double group, double plan, double move, double replay, double again)
+    private void Add((double At, IReadOnlyList<int> Workers, double LastStepAt, long Step) hit, bool leader, double detect, double agree, double group, double plan, double move, double replay, double again)
     {
         events.Add(new JsonObject
         {
-            ["at"] = Math.Round(hit.At, 4), ["ranks"] = new JsonArray([.. hit.Workers.Select(worker => (JsonNode)worker)]), ["software"] = true,
+            ["at"] = Math.Round(hit.At, 4), ["ranks"] = new JsonArray([.. hit.Workers.Select(worker => (JsonNode)worker)]), ["software"] = true, ["leader"] = leader,
             ["detect"] = Math.Round(detect, 5), ["agree"] = Math.Round(agree, 5), ["group"] = Math.Round(group, 5), ["plan"] = Math.Round(plan, 6),
             ["move"] = Math.Round(move, 5), ["replay"] = Math.Round(replay, 5), ["again"] = Math.Round(again, 5),
         });

@@ -109,7 +109,7 @@ internal sealed class JobRun
             ? open with { FromDisk = open.FromDisk || fromDisk, Faults = open.Faults + 1 }
             : (fault.Seconds, reached, fromDisk, 1);
         clock.RollBack(fromDisk ? clock.CheckpointStep : setup.Policy.Source == StateSource.Snapshot ? clock.SnapshotStep : clock.Steps);
-        BeginRecovery(planned: false);
+        BeginRecovery(planned: false, leader: fault.Leader ?? fault.Ranks.Contains(0));
     }
 
     private bool MemoryHolds() => setup.Policy.Source switch
@@ -119,13 +119,14 @@ internal sealed class JobRun
         _ => false,
     };
 
-    private void BeginRecovery(bool planned)
+    private void BeginRecovery(bool planned, bool leader = false)
     {
         (mode, joinAt) = (Mode.Recovering, double.PositiveInfinity);
         var ranks = setup.Shape.Ranks;
         var (notice, rest) = (planned ? 0 : Phase(RecoveryPhase.Detect) + Phase(RecoveryPhase.Agree), 0.0);
         RecoveryPhase[] others = planned ? [RecoveryPhase.Agree, RecoveryPhase.Group, RecoveryPhase.Plan, RecoveryPhase.Move, RecoveryPhase.Replay] : [RecoveryPhase.Group, RecoveryPhase.Plan, RecoveryPhase.Move, RecoveryPhase.Replay];
         foreach (var phase in others) rest += Phase(phase);
+        if (leader && setup.Policy.Times.Lead > 0) rest += setup.Policy.Times.Lead * random.LogNormal(setup.Policy.Times.Spread);
         rest += TransferSeconds();
         var begin = now + notice;
         if (setup.Policy.WaitsForSpares)

@@ -18,6 +18,9 @@ public sealed record MeasuredEvent
     /// <summary>Whether only processes died.</summary>
     public bool Software { get; init; } = true;
 
+    /// <summary>Whether the process that led was among them: the next takes the run folder over, which takes longer.</summary>
+    public bool Leader { get; init; }
+
     /// <summary>Until the fault was noticed.</summary>
     [Range(0.0, double.MaxValue)]
     public double Detect { get; init; }

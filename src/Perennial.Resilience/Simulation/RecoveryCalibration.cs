@@ -23,14 +23,21 @@ public static class RecoveryCalibration
         };
     }
 
-    /// <summary>Phase times from measured recoveries; the spread is kept when there is only one.</summary>
+    /// <summary>
+    /// Phase times from measured recoveries; the spread is kept when there is only one. Where the leader was lost in some of them, what those took longer
+    /// than the others is a time of its own.
+    /// </summary>
     public static RecoveryTimes Times(RecoveryTimes assumed, IReadOnlyList<MeasuredEvent> events)
     {
         ArgumentNullException.ThrowIfNull(assumed);
         ArgumentNullException.ThrowIfNull(events);
-        var times = Enum.GetValues<RecoveryPhase>().Aggregate(assumed, (present, phase) => present.With(phase, events.Average(fault => fault[phase])));
+        static double Whole(MeasuredEvent fault) => fault.Total - fault.Again;
+        var (led, others) = (events.Where(fault => fault.Leader).ToList(), events.Where(fault => !fault.Leader).ToList());
+        var usual = others.Count > 0 ? others : events;
+        var times = Enum.GetValues<RecoveryPhase>().Aggregate(assumed, (present, phase) => present.With(phase, usual.Average(fault => fault[phase])));
+        if (led.Count > 0 && others.Count > 0) times = times with { Lead = Math.Max(0, led.Average(Whole) - others.Average(Whole)) };
         if (events.Count < 2) return times;
-        var logs = events.Select(fault => Math.Log(Math.Max(1e-6, fault.Total - fault.Again))).ToList();
+        var logs = events.Select(fault => Math.Log(Math.Max(1e-6, Whole(fault) - (fault.Leader ? times.Lead : 0)))).ToList();
         var mean = logs.Average();
         return times with { Spread = Math.Min(3, Math.Sqrt(logs.Sum(value => (value - mean) * (value - mean)) / (logs.Count - 1))) };
     }

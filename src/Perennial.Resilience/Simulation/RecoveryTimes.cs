@@ -61,6 +61,10 @@ public sealed record RecoveryTimes
     [Range(0.0, double.MaxValue)]
     public double Replay { get; init; }
 
+    /// <summary>Seconds more where the process that leads (rank 0) is lost: the next takes the run folder over.</summary>
+    [Range(0.0, double.MaxValue)]
+    public double Lead { get; init; }
+
     /// <summary>Spread of every phase: σ of its logarithm.</summary>
     [Range(0.0, 3.0)]
     public double Spread { get; init; } = 0.3;

@@ -53,7 +53,7 @@ public static class RecoveryValidation
             // Measured steps contain their stalls.
             Options = local with { Protection = local.Protection with { SnapshotStallSeconds = 0, CheckpointStallSeconds = 0 } },
         };
-        var faults = new RecordedFaults(run.Events.Select(fault => new Fault(fault.At, fault.Ranks, fault.Software, fault.Again % run.StepSeconds / run.StepSeconds)));
+        var faults = new RecordedFaults(run.Events.Select(fault => new Fault(fault.At, fault.Ranks, fault.Software, fault.Again % run.StepSeconds / run.StepSeconds, fault.Leader)));
         var outcome = new JobRun(setup, faults, new(options.Seed, 0)).Run(run.Seconds);
         return new(run.Name, run.Policy, others.Count > 0, run.Events.Count == 0 ? 0 : run.Events.Average(fault => fault.Total),
             outcome.Incidents.Count == 0 ? 0 : outcome.Incidents.Average(incident => incident.Seconds), run.Steps, outcome.Steps);

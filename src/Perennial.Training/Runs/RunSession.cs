@@ -156,7 +156,7 @@ internal sealed class RunSession : IRunSession
             if (begins is not null && Progress.Step == begins.From.Step) Extend(begins);
             folder.WriteRecipe(parts.Recipe);
         }
-        writer = new CheckpointWriter(parts, folder.Checkpoints, replicas is SoloReplica ? resumed : folder.Checkpoints.Newest(_ => { })?.Step ?? -1);
+        writer = new CheckpointWriter(parts, folder.Checkpoints, replicas is SoloReplica ? resumed : Durable());
         // A leader that was lost may not have told of the last step any more: it is told again. What was measured before is not measured again.
         var takesOver = loop.LastTold.Count > 0;
         var measurements = new RunMeasurements(folder.Path);
@@ -169,6 +169,9 @@ internal sealed class RunSession : IRunSession
         foreach (var last in loop.LastTold) Tell(last);
         TellAlarms();
     }
+
+    // Everyone waits for the one that takes over: the newest checkpoint is read through only where it could stand for the step that was reached.
+    private long Durable() => folder.Checkpoints.List() is [var newest, ..] && newest.Step < Progress.Step ? newest.Step : folder.Checkpoints.Newest(_ => { })?.Step ?? -1;
 
     // What is measured is one process's; all together can do as many times that.
     private double Ceiling => ceiling * replicas.Shares(parts.Recipe.Training.Batch).ByRank.Count;

@@ -42,6 +42,24 @@ public sealed class JobRunTests
     }
 
     [Fact]
+    public void The_loss_of_the_leader_takes_longer()
+    {
+        var options = Options(Studies.Elastic(Studies.Instant with { Group = 13, Lead = 4 }));
+        Assert.Equal([13 + 7, 13 + 4 + 7], new[] { 5, 0 }.Select(rank => Math.Round(Assert.Single(Play(options, 1_000, new Fault(157, [rank], true)).Incidents).Seconds, 6)));
+        // Where it was measured who led, that counts.
+        Assert.Equal([13 + 4 + 7, 13 + 7], new[] { 5, 0 }.Select(rank => Math.Round(Assert.Single(Play(options, 1_000, new Fault(157, [rank], true, Leader: rank == 5)).Incidents).Seconds, 6)));
+    }
+
+    [Fact]
+    public void Calibration_tells_the_leader_from_the_others()
+    {
+        static MeasuredEvent Loss(double detect, bool leader) => new() { At = 1, Ranks = [1], Detect = detect, Group = 0.5, Again = 9, Leader = leader };
+        var times = RecoveryCalibration.Times(new(), [Loss(0.1, false), Loss(0.7, true), Loss(0.3, false), Loss(0.5, true)]);
+        Assert.Equal((0.2, 0.5, 0.4), (Math.Round(times.Detect, 6), times.Group, Math.Round(times.Lead, 6)));
+        Assert.Equal((0.6, 0.0), (RecoveryCalibration.Times(new(), [Loss(0.6, true)]).Detect, RecoveryCalibration.Times(new(), [Loss(0.6, true)]).Lead));
+    }
+
+    [Fact]
     public void More_losses_than_parity_bears_are_read_from_disk()
     {
         // Ranks 0 and 4 are paths 0 and 1 of stage 0: one parity group. Ranks 0 and 5 are of two.

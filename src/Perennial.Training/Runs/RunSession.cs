@@ -51,7 +51,7 @@ internal sealed class RunSession : IRunSession
         (this.parts, this.folder, this.options, this.observers, this.earlierSteps, this.cancellation) = (parts, folder, options, observers, earlierSteps, cancellation);
         saving = new SavingSchedule(parts.Recipe.Resilience, parts.TotalSteps, parts.TokensPerStep);
         memory = options.Memory is { } kept ? new MemorySnapshots(kept, parts.State, alarms.Enqueue) : null;
-        var hooks = new StateHooks(parts.HashState, RestoreFromMemory, (group, nodes) => memory?.Join(group, nodes), () => memory?.IsReady == true && (!IsLeading || saving.SnapshotDue(Progress.Step + 1)));
+        var hooks = new StateHooks(parts.HashState, RestoreFromMemory, (group, nodes) => memory?.Join(group, nodes), () => memory?.IsReady == true && (!IsLeading || saving.SnapshotDue(Progress.Step + 1) || saving.CheckpointDue(Progress.Step + 1)));
         replicas = options.Parallel is { } settings ? new ElasticReplicas(settings, parts.Recipe, parts.Recipe.Training.MicroBatch ?? MicroBatches.DefaultRows(parts.Recipe.Training.Batch, parts.Config.Context), parts.State, hooks) : new SoloReplica();
         heldOut = new HeldOutService(parts, Tell);
         var pass = new GradientPass(parts, replicas);
@@ -206,15 +206,19 @@ internal sealed class RunSession : IRunSession
             TellRecoveries();
             Checkpoint(() => writer?.Poll() is { } finished ? [finished] : []);
             var step = Progress.Step;
-            // Several processes take one together when the leader finds it due; one alone asks itself.
-            if (loop.Agreement.Snapshot && (replicas is not SoloReplica || saving.SnapshotDue(step))) memory?.Offer();
-            TellAlarms();
             // The beginning of a stage is worth a checkpoint of its own.
-            due |= saving.CheckpointDue(step) || (saving.IsDeciding && IsLeading) || (step == Progress.StageStart && step < parts.TotalSteps) || step == parts.TrunkStep;
-            if (due && loop.IsSavePoint && step < parts.TotalSteps)
+            due |= writer?.IsMissed == true || saving.CheckpointDue(step) || (saving.IsDeciding && IsLeading) || (step == Progress.StageStart && step < parts.TotalSteps) || step == parts.TrunkStep;
+            var saves = due && loop.IsSavePoint && step < parts.TotalSteps;
+            // Several processes take one together when the leader finds it due; one alone asks itself.
+            var snapshots = loop.Agreement.Snapshot && (replicas is not SoloReplica || saving.SnapshotDue(step));
+            // Ordered first: from the commit on the checkpoint needs no trainer.
+            var isOrdered = saves && snapshots && OrderCheckpoint();
+            if (snapshots) memory?.Offer();
+            TellAlarms();
+            if (saves)
             {
                 var begun = Stopwatch.GetTimestamp();
-                Checkpoint(() => writer?.Begin() ?? []);
+                if (!isOrdered) Checkpoint(() => writer?.Begin() ?? []);
                 if (saving.IsDeciding && IsLeading) Decide(Stopwatch.GetElapsedTime(begun).TotalSeconds);
                 due = false;
             }
@@ -263,6 +267,14 @@ internal sealed class RunSession : IRunSession
         memory?.WaitCopied();
         Evaluate(withSamples: true);
         TorchRuntime.ReleaseFreeMemory();
+    }
+
+    /// <summary>Has a manager write the checkpoint of this step, where one can; its cost is measured on what this process writes itself.</summary>
+    private bool OrderCheckpoint()
+    {
+        if (writer is null || memory is null || saving.IsDeciding) return false;
+        Checkpoint(() => writer.Finish() is { } earlier ? [earlier] : []);
+        return writer.Order(memory);
     }
 
     /// <summary>A step of writing a checkpoint. While the newest state is in memory, a disk that is full for a while does not end the run.</summary>
@@ -385,8 +397,16 @@ internal sealed class RunSession : IRunSession
         if (folder.Checkpoints.Newest(reason => Tell(new Notice("warning", reason))) is not { } newest) return -1;
         extension = earlierSteps is { } before ? RunExtension.Plan(parts, folder, newest, before, line => Tell(new Notice("warning", line))) : null;
         if (extension is not null) newest = extension.From;
-        if (ShardedCheckpoint.IsIn(newest.Folder)) ShardedCheckpoint.ReadWhole(newest.Folder, parts.State, parts.Optimizer.Slots.Count, parts.Config, parts.Recipe.Seed, parts.StreamFingerprint);
-        else CheckpointFiles.Read(newest.Folder, parts.State, parts.Config, parts.Model.Map);
+        try
+        {
+            if (ShardedCheckpoint.IsIn(newest.Folder)) ShardedCheckpoint.ReadWhole(newest.Folder, parts.State, parts.Optimizer.Slots.Count, parts.Config, parts.Recipe.Seed, parts.StreamFingerprint);
+            else CheckpointFiles.Read(newest.Folder, parts.State, parts.Config, parts.Model.Map);
+        }
+        catch (Exception error) when (error is PerennialException or IOException && !Directory.Exists(newest.Folder))
+        {
+            // A manager that outlived the trainers has just put a newer one in its place.
+            return Resume();
+        }
         if (extension is not null)
         {
             parts.State.Progress = parts.State.Progress with { EarlierTotals = extension.EarlierTotals(parts.State.Progress) };

@@ -141,11 +141,16 @@ public sealed class CheckpointStore(string root)
         return (final, manifest.Files.Sum(file => file.Bytes));
     }
 
-    /// <summary>Deletes the oldest, never the one just written; folders of later steps than it (damaged: a resume passed over them) go too.</summary>
+    /// <summary>
+    /// Deletes the oldest, never the one just written; folders of later steps than it (damaged: a resume passed over them) go too, and what interrupted
+    /// writes of earlier steps left.
+    /// </summary>
     private void Prune(long newest, int keep, long? pinned)
     {
         foreach (var entry in List().Where(entry => entry.Step > newest).Concat(List().Where(entry => entry.Step <= newest && entry.Step != pinned).Skip(keep)).ToList())
             TryDelete(entry.Folder);
+        foreach (var leftover in Directory.EnumerateDirectories(Root, Prefix + "*" + Unfinished).ToList())
+            if (long.TryParse(Path.GetFileName(leftover)[Prefix.Length..^Unfinished.Length], NumberStyles.None, CultureInfo.InvariantCulture, out var step) && step < newest) TryDelete(leftover);
     }
 
     private static void TryDelete(string folder)

@@ -22,7 +22,6 @@ internal sealed class CheckpointWriter : IDisposable
     private EncodedForm? form;
     private CheckpointOrder? order;
     private Task<CheckpointWritten?>? writing;
-    private bool isMissed;
 
     public CheckpointWriter(RunParts parts, CheckpointStore store, long durableStep)
     {
@@ -34,6 +33,9 @@ internal sealed class CheckpointWriter : IDisposable
     /// <summary>Whether managers can write what this run's checkpoints hold: nothing of it is computed.</summary>
     private bool IsForManagers => parts.Model.Map is null && parts.Optimizer.Derived is null;
 
+    /// <summary>Whether an ordered checkpoint did not come about, through no fault of the disk, and no other was begun since: one is due still.</summary>
+    public bool IsMissed { get; private set; }
+
     /// <summary>Step of the newest durable checkpoint; -1 before the first.</summary>
     public long DurableStep { get; private set; }
 
@@ -43,24 +45,29 @@ internal sealed class CheckpointWriter : IDisposable
     /// </summary>
     public bool Order(MemorySnapshots memory)
     {
-        if (!IsForManagers || isMissed) return false;
+        if (!IsForManagers || IsMissed) return false;
         var clock = Stopwatch.GetTimestamp();
-        form ??= CheckpointFiles.Form(store.Root, parts.Recipe.Resilience.Keep, parts.State, memory.Bytes, parts.Config, parts.Data.Tokenizer, exports).Encode();
+        try
+        {
+            form ??= CheckpointFiles.Form(store.Root, parts.Recipe.Resilience.Keep, parts.State, memory.Bytes, parts.Config, parts.Data.Tokenizer, exports).Encode();
+        }
+        catch (Exception error) when (FileErrors.Is(error))
+        {
+            // The temporary folder is full; what follows from a full disk is decided where checkpoints are written.
+            return false;
+        }
         if (memory.Order(form, parts.TrunkStep) is not { } placed) return false;
         order = placed;
         writing = placed.Ended.ContinueWith(ended => Written(placed, ended.Result, clock), CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
         return true;
     }
 
-    /// <summary>Whether an ordered checkpoint did not come about through no fault of the disk, since this was asked last: it is due still.</summary>
-    public bool IsMissed => isMissed;
-
     /// <summary>Copies the state and starts writing; waits for an earlier write first. Returns events of finished writes.</summary>
     /// <exception cref="PerennialException">Exit 1: an earlier write failed.</exception>
     public IEnumerable<CheckpointWritten> Begin()
     {
         if (Finish() is { } earlier) yield return earlier;
-        isMissed = false;
+        IsMissed = false;
         copy ??= new StateSnapshot(parts.State);
         copy.Take(parts.State);
         var (taken, step, clock, pinned) = (copy, parts.State.Progress.Step, Stopwatch.GetTimestamp(), parts.TrunkStep);
@@ -93,7 +100,7 @@ internal sealed class CheckpointWriter : IDisposable
                 DurableStep = written.Step;
                 return written;
             }
-            isMissed = true;
+            IsMissed = true;
             return null;
         }
         catch (Exception error) when (FileErrors.Is(error))

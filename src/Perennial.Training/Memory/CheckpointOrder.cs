@@ -15,10 +15,10 @@ internal sealed class CheckpointOrder
     private volatile PersistStage stage = PersistStage.Ordered;
     private volatile bool isWithdrawn;
 
-    private CheckpointOrder(long step, string manager, Func<CheckpointOrder, PersistReport> follow)
+    private CheckpointOrder(MemorySettings settings, string node, long step, Action<string> alarm)
     {
-        (Step, Manager) = (step, manager);
-        Ended = Task.Factory.StartNew(() => follow(this), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+        (Step, Manager) = (step, node);
+        Ended = Task.Factory.StartNew(() => Follow(settings, alarm), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
     }
 
     /// <summary>The step.</summary>
@@ -36,13 +36,13 @@ internal sealed class CheckpointOrder
     /// <param name="order">The order.</param>
     /// <param name="form">What makes the state a checkpoint.</param>
     /// <param name="timeout">How long the manager may take to answer.</param>
+    /// <param name="alarm">Told where the manager does not come to it.</param>
     /// <exception cref="IOException">It does not answer.</exception>
     /// <exception cref="SnapshotRefusedException">It does not take the order.</exception>
-    public static CheckpointOrder Place(MemorySettings settings, string node, PersistOrder order, EncodedForm form, TimeSpan timeout)
+    public static CheckpointOrder Place(MemorySettings settings, string node, PersistOrder order, EncodedForm form, TimeSpan timeout, Action<string> alarm)
     {
-        var manager = settings.Managers[node];
-        using (var client = SnapshotClient.Connect(manager, settings.RunId, timeout)) client.Persist(order, form);
-        return new(order.Step, node, self => self.Follow(manager, settings.RunId));
+        using (var client = SnapshotClient.Connect(settings.Managers[node], settings.RunId, timeout)) client.Persist(order, form);
+        return new(settings, node, order.Step, alarm);
     }
 
     /// <summary>Returns when the slots may change: the state is copied out of them, or nothing will be.</summary>
@@ -57,11 +57,18 @@ internal sealed class CheckpointOrder
     /// <summary>Takes the order back where its step is still not committed: it ends as lost.</summary>
     public void Withdraw() => isWithdrawn = true;
 
-    private PersistReport Follow(SnapshotEndpoint manager, Guid run)
+    private PersistReport Follow(MemorySettings settings, Action<string> alarm)
+    {
+        var report = LastReport(settings);
+        if (report.Stage == PersistStage.Lost) alarm($"the manager of {Manager} did not write the checkpoint of step {Step} ({report.Problem}); a trainer writes one");
+        return report;
+    }
+
+    private PersistReport LastReport(MemorySettings settings)
     {
         try
         {
-            using var client = SnapshotClient.Connect(manager, run, Silence);
+            using var client = SnapshotClient.Connect(settings.Managers[Manager], settings.RunId, Silence);
             while (true)
             {
                 var report = client.AwaitPersisted(Step, stage, isWithdrawn);

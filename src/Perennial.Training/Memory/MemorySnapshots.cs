@@ -102,7 +102,7 @@ internal sealed class MemorySnapshots(MemorySettings settings, TrainingState sta
         var order = new PersistOrder(epoch, state.Progress.Step, slices.Tag, size, bytes.LayoutHash(size), bytes.Count, pinned, form.Hash, [.. settings.Managers.Values.Distinct()]);
         try
         {
-            return persisting = CheckpointOrder.Place(settings, node, order, form, Timeout);
+            return persisting = CheckpointOrder.Place(settings, node, order, form, Timeout, alarm);
         }
         catch (Exception error) when (error is IOException or SnapshotRefusedException)
         {

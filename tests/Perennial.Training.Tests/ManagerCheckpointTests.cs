@@ -105,7 +105,7 @@ public sealed class ManagerCheckpointTests : IDisposable
     public void A_disk_that_refuses_is_told_and_the_next_checkpoint_comes_when_it_is_due()
     {
         var checkpoints = Directory.CreateDirectory(Path.Combine(place, "run", "checkpoints")).FullName;
-        File.WriteAllText(new CheckpointStore(checkpoints).TemporaryOf(8), "");
+        File.WriteAllText(new CheckpointStore(checkpoints, "manager").TemporaryOf(8), "");
         var told = Launch(1, _ => { });
         Assert.Equal([16L, 24, 30], told.Of<CheckpointWritten>().Select(written => written.Step));
         Assert.Contains(told.Of<Notice>(), notice => notice.Level == "warning" && notice.Message.Contains("the checkpoint could not be written", StringComparison.Ordinal));

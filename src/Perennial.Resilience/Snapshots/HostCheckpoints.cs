@@ -12,6 +12,9 @@ namespace Perennial.Resilience.Snapshots;
 /// <param name="host">The manager.</param>
 internal sealed unsafe class HostCheckpoints(SnapshotHost host)
 {
+    /// <summary>The name of what managers begin in a run's folder of checkpoints.</summary>
+    public const string Writer = "manager";
+
     private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(5), MostWriting = TimeSpan.FromMinutes(10);
     private readonly object gate = new();
     private (UInt128 Hash, CheckpointForm Form)? known;
@@ -107,7 +110,7 @@ internal sealed unsafe class HostCheckpoints(SnapshotHost host)
             }
             if (state is null) return;
             Tell(due, PersistStage.Writing, "");
-            var store = new CheckpointStore(form.Root);
+            var store = new CheckpointStore(form.Root, Writer);
             var newest = store.List() is [var first, ..] ? first.Step : -1;
             due.Bytes = store.Write(order.Step, folder =>
             {

@@ -15,7 +15,7 @@ public sealed class PersistTests
     public void What_was_ordered_is_on_disk_once_it_is_committed_though_no_trainer_lives(int nodes)
     {
         using var cluster = Cluster.Started(nodes, 0, Bytes);
-        var store = new CheckpointStore(Path.Combine(cluster.Shape.Root, "checkpoints"));
+        var store = new CheckpointStore(Path.Combine(cluster.Shape.Root, "checkpoints"), HostCheckpoints.Writer);
         Order(cluster, store, 4);
         for (var rank = 0; rank < nodes; rank++) cluster.Take(rank, 4);
         for (var rank = 0; rank < nodes; rank++) cluster.KillTrainer(rank);
@@ -30,7 +30,7 @@ public sealed class PersistTests
     public void Older_ones_go_but_for_the_pinned_and_a_commit_may_come_before_the_order()
     {
         using var cluster = Cluster.Started(2, 0, Bytes);
-        var store = new CheckpointStore(Path.Combine(cluster.Shape.Root, "checkpoints"));
+        var store = new CheckpointStore(Path.Combine(cluster.Shape.Root, "checkpoints"), HostCheckpoints.Writer);
         foreach (var step in new[] { 1, 2, 3, 4 })
         {
             cluster.TakeAndCommit(step);
@@ -47,7 +47,7 @@ public sealed class PersistTests
         foreach (var losses in new[] { 1, 0 })
         {
             using var cluster = Cluster.Started(3, losses, Bytes);
-            var store = new CheckpointStore(Path.Combine(cluster.Shape.Root, "checkpoints"));
+            var store = new CheckpointStore(Path.Combine(cluster.Shape.Root, "checkpoints"), HostCheckpoints.Writer);
             cluster.TakeAndCommit(4);
             cluster.KillNode(2);
             Order(cluster, store, 4);
@@ -62,7 +62,7 @@ public sealed class PersistTests
     public void A_damaged_slice_is_never_written()
     {
         using var cluster = Cluster.Started(2, 0, Bytes);
-        var store = new CheckpointStore(Path.Combine(cluster.Shape.Root, "checkpoints"));
+        var store = new CheckpointStore(Path.Combine(cluster.Shape.Root, "checkpoints"), HostCheckpoints.Writer);
         cluster.TakeAndCommit(4);
         cluster.Flip(0, SlotKind.Data, cluster.SlotOf(0, SlotKind.Data, 4), 100);
         Order(cluster, store, 4);
@@ -78,7 +78,7 @@ public sealed class PersistTests
     public void What_a_disk_refuses_is_told_and_older_checkpoints_stand()
     {
         using var cluster = Cluster.Started(1, 0, Bytes);
-        var store = new CheckpointStore(Path.Combine(cluster.Shape.Root, "checkpoints"));
+        var store = new CheckpointStore(Path.Combine(cluster.Shape.Root, "checkpoints"), HostCheckpoints.Writer);
         cluster.TakeAndCommit(4);
         Order(cluster, store, 4);
         Assert.Equal(PersistStage.Written, Follow(cluster, 4).Stage);
@@ -104,7 +104,7 @@ public sealed class PersistTests
     public void A_manager_killed_while_it_writes_leaves_no_half_checkpoint_and_the_next_writes_it()
     {
         using var cluster = new Cluster(1, 0, 64 << 20);
-        var store = new CheckpointStore(Path.Combine(cluster.Shape.Root, "checkpoints"));
+        var store = new CheckpointStore(Path.Combine(cluster.Shape.Root, "checkpoints"), HostCheckpoints.Writer);
         var process = cluster.StartHostProcess(0);
         cluster.Attach(0);
         Order(cluster, store, 4);
@@ -122,7 +122,7 @@ public sealed class PersistTests
     public void Orders_that_no_longer_hold_are_refused_withdrawn_or_replaced()
     {
         using var cluster = Cluster.Started(2, 0, Bytes);
-        var store = new CheckpointStore(Path.Combine(cluster.Shape.Root, "checkpoints"));
+        var store = new CheckpointStore(Path.Combine(cluster.Shape.Root, "checkpoints"), HostCheckpoints.Writer);
         using var client = cluster.Client(0);
         Assert.Equal(RefusalReason.NotFound, Assert.Throws<SnapshotRefusedException>(() => client.AwaitPersisted(7, PersistStage.Ordered)).Reason);
         // Never committed: taken back.
@@ -149,7 +149,7 @@ public sealed class PersistTests
     public void A_checkpoint_that_others_overtook_is_not_put_before_theirs()
     {
         using var cluster = Cluster.Started(1, 0, Bytes);
-        var store = new CheckpointStore(Path.Combine(cluster.Shape.Root, "checkpoints"));
+        var store = new CheckpointStore(Path.Combine(cluster.Shape.Root, "checkpoints"), HostCheckpoints.Writer);
         cluster.TakeAndCommit(4);
         store.Write(2, folder => File.WriteAllText(Path.Combine(folder, "a"), "b"), keep: 2);
         // Large enough that a later one can appear while this one is written.

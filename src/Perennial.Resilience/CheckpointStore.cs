@@ -13,7 +13,8 @@ public sealed record CheckpointEntry(long Step, string Folder);
 /// take the newest whole one; the last whole one is never deleted.
 /// </summary>
 /// <param name="root">The folder that holds <c>step-N</c> folders.</param>
-public sealed class CheckpointStore(string root)
+/// <param name="writer">Tells what this process begins from what another begins at the same step, should two ever; null for the usual one.</param>
+public sealed class CheckpointStore(string root, string? writer = null)
 {
     private const string Prefix = "step-";
     private const string Unfinished = AtomicFile.TemporarySuffix;
@@ -104,7 +105,7 @@ public sealed class CheckpointStore(string root)
     }
 
     /// <summary>The folder that <see cref="Begin"/> makes.</summary>
-    public string TemporaryOf(long step) => FolderOf(step) + Unfinished;
+    public string TemporaryOf(long step) => FolderOf(step) + (writer is null ? "" : "." + writer) + Unfinished;
 
     /// <summary>Makes what was begun a checkpoint: adds the manifest, makes all durable, renames, then deletes what is beyond <paramref name="keep"/>.</summary>
     /// <param name="step">Its step.</param>
@@ -141,11 +142,16 @@ public sealed class CheckpointStore(string root)
         return (final, manifest.Files.Sum(file => file.Bytes));
     }
 
-    /// <summary>Deletes the oldest, never the one just written; folders of later steps than it (damaged: a resume passed over them) go too.</summary>
+    /// <summary>
+    /// Deletes the oldest, never the one just written; folders of later steps than it (damaged: a resume passed over them) go too, and what interrupted
+    /// writes of earlier steps left.
+    /// </summary>
     private void Prune(long newest, int keep, long? pinned)
     {
         foreach (var entry in List().Where(entry => entry.Step > newest).Concat(List().Where(entry => entry.Step <= newest && entry.Step != pinned).Skip(keep)).ToList())
             TryDelete(entry.Folder);
+        foreach (var leftover in Directory.EnumerateDirectories(Root, Prefix + "*" + Unfinished).ToList())
+            if (long.TryParse(Path.GetFileName(leftover)[Prefix.Length..].Split('.')[0], NumberStyles.None, CultureInfo.InvariantCulture, out var step) && step < newest) TryDelete(leftover);
     }
 
     private static void TryDelete(string folder)

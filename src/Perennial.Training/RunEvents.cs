@@ -86,7 +86,11 @@ public sealed record SampleWritten(long Step, string Prompt, string Text) : RunE
 /// <param name="Folder">Its folder.</param>
 /// <param name="Bytes">Bytes written.</param>
 /// <param name="Seconds">Seconds from snapshot to durable.</param>
-public sealed record CheckpointWritten(long Step, string Folder, long Bytes, double Seconds) : RunEvent;
+public sealed record CheckpointWritten(long Step, string Folder, long Bytes, double Seconds) : RunEvent
+{
+    /// <summary>The node whose snapshot manager wrote it; null where a trainer did.</summary>
+    public string? Manager { get; init; }
+}
 
 /// <summary>One source of a mixture.</summary>
 /// <param name="Source">Its name.</param>

@@ -26,9 +26,12 @@ internal static class Cli
     }
 
     /// <summary>Signals a whole group, as a terminal does.</summary>
-    public static void Interrupt(Process group)
+    public static void Interrupt(Process group) => Signal("INT", $"-{group.Id}");
+
+    /// <summary>Sends a signal to a process, or, with a minus before its number, to a group.</summary>
+    public static void Signal(string signal, string process)
     {
-        using var kill = Process.Start("kill", ["-INT", "--", $"-{group.Id}"]);
+        using var kill = Process.Start("kill", [$"-{signal}", "--", process]);
         kill.WaitForExit();
     }
 

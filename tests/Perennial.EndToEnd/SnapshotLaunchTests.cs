@@ -1,5 +1,7 @@
+using System.Diagnostics;
 using System.Text.Json.Nodes;
 using Perennial.Resilience.Groups;
+using Perennial.Resilience.Snapshots;
 
 namespace Perennial.EndToEnd;
 
@@ -52,6 +54,43 @@ public class SnapshotLaunchTests
     }
 
     [Fact]
+    public void The_checkpoint_of_a_committed_step_comes_though_every_trainer_and_the_launcher_are_killed()
+    {
+        Assert.SkipUnless(GlooLibrary.WhyMissing() is null, GlooLibrary.WhyMissing() ?? "");
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "signals a process group");
+        using var place = new Workplace();
+        var recipe = place.Recipe("schedule: { kind: constant }", steps: 60);
+        string[] every = ["--set", "resilience.checkpoint=10 steps", "--set", "resilience.keep=9"];
+        var truth = Undisturbed(recipe, place);
+        using var launched = Cli.StartGroup(["launch", recipe, "--workers", "2", "--run", place["run"], .. every, .. Quiet]);
+        var (output, error) = (launched.StandardOutput.ReadToEndAsync(), launched.StandardError.ReadToEndAsync());
+        using var manager = Manager.Find(place["run"], launched);
+        // Stopped between the commit and the end of the write; where the write was over already, at the next checkpoint.
+        var step = 10;
+        for (; ; step += 10)
+        {
+            while (manager.Committed() < step) Assert.False(launched.HasExited, $"it ended before step {step} was committed");
+            Cli.Signal("STOP", manager.Process);
+            if (!Directory.Exists(place[$"run/checkpoints/step-{step}"])) break;
+            Cli.Signal("CONT", manager.Process);
+        }
+        Cli.Signal("KILL", $"-{launched.Id}");
+        launched.WaitForExit();
+        // Both pipes end with the last of their writers.
+        _ = (output.Result, error.Result);
+        Assert.False(Directory.Exists(place[$"run/checkpoints/step-{step}"]));
+        Cli.Signal("CONT", manager.Process);
+        Assert.True(SpinWait.SpinUntil(() => Directory.Exists(place[$"run/checkpoints/step-{step}"]), TimeSpan.FromMinutes(1)));
+        var (verified, _, problem) = Cli.Run("checkpoint", "verify", place[$"run/checkpoints/step-{step}"]);
+        Assert.True(verified == 0, problem);
+        // One process alone knows no memory: what it goes on from is that checkpoint.
+        var (code, resumed, told) = Cli.Run(["train", recipe, "--run", place["run"], .. every, .. Quiet]);
+        Assert.True(code == 0, told);
+        Assert.Contains(Notices(resumed), notice => notice.Contains($"resuming from {place[$"run/checkpoints/step-{step}"]} ", StringComparison.Ordinal));
+        Assert.Equal(truth, (string?)Cli.LastLine(resumed)["state_hash"]);
+    }
+
+    [Fact]
     public void Random_faults_of_all_kinds_end_in_the_same_bits()
     {
         Assert.SkipUnless(GlooLibrary.WhyMissing() is null, GlooLibrary.WhyMissing() ?? "");
@@ -60,5 +99,51 @@ public class SnapshotLaunchTests
         var summary = Cli.LastLine(output);
         Assert.Equal((0, 0, 0), ((int)summary["divergences"]!, (int)summary["hangs"]!, (int)summary["wrong_steps"]!));
         Assert.True((int)summary["faults"]! >= 3, output);
+    }
+
+    /// <summary>The snapshot manager that a launcher has started.</summary>
+    private sealed class Manager : IDisposable
+    {
+        private readonly SnapshotClient client;
+
+        private Manager(SnapshotClient client, string process) => (this.client, Process) = (client, process);
+
+        public string Process { get; }
+
+        public static Manager Find(string run, Process launched)
+        {
+            while (true)
+            {
+                Assert.False(launched.HasExited);
+                try
+                {
+                    var id = Guid.Parse(File.ReadAllText(Path.Combine(run, "snapshot-id.txt")).Trim());
+                    var folder = SnapshotHostOptions.DefaultFolder(id, "node0");
+                    return new(SnapshotClient.Connect(new(Path.Combine(folder, "s"), -1), id, TimeSpan.FromSeconds(30)), File.ReadAllText(SnapshotHost.PidFile(folder)));
+                }
+                catch (Exception error) when (error is IOException or FormatException)
+                {
+                    // Not there yet; nothing tells when it is.
+                    Thread.Sleep(5);
+                }
+            }
+        }
+
+        /// <summary>The newest step that is committed.</summary>
+        public long Committed() => client.Inventory().SelectMany(rank => rank.Slots).Where(slot => slot.State == SlotState.Committed).Select(slot => slot.Step).DefaultIfEmpty(-1).Max();
+
+        public void Dispose()
+        {
+            Cli.Signal("CONT", Process);
+            try
+            {
+                client.Retire(-1);
+            }
+            catch (IOException)
+            {
+                // Its launcher has retired it: the test has failed, which is told elsewhere.
+            }
+            client.Dispose();
+        }
     }
 }

@@ -47,6 +47,20 @@ public sealed class CheckpointStoreTests : IDisposable
     }
 
     [Fact]
+    public void What_a_killed_writer_left_of_an_earlier_step_goes_with_the_next_checkpoint()
+    {
+        var store = Store;
+        var other = new CheckpointStore(store.Root, "other");
+        foreach (var step in new[] { 3, 7 }) Fill(store.Begin(step));
+        Fill(other.Begin(3));
+        Assert.True(Directory.Exists(store.TemporaryOf(3)));
+        store.Write(5, Fill, keep: 2);
+        Assert.False(Directory.Exists(store.TemporaryOf(3)) || Directory.Exists(other.TemporaryOf(3)));
+        // A later one may be under way.
+        Assert.True(Directory.Exists(store.TemporaryOf(7)));
+    }
+
+    [Fact]
     public void A_failed_write_leaves_the_older_one_and_nothing_half_written()
     {
         var store = Store;

@@ -17,7 +17,7 @@ internal sealed class FaultMaker(IReadOnlyList<NodeManager> nodes, Func<int, Nod
     // A process that has just started has not said yet that it takes signals.
     private static readonly TimeSpan Grown = TimeSpan.FromSeconds(3);
     private readonly List<(WorkerProcess Worker, ChaosKind Kind, long Until)> passing = [];
-    private long ticks;
+    private long ticks, managersFullUntil;
 
     /// <summary>Nodes that are down: their managers are not to be started before their workers are.</summary>
     public HashSet<NodeManager> Down { get; } = [];
@@ -26,6 +26,7 @@ internal sealed class FaultMaker(IReadOnlyList<NodeManager> nodes, Func<int, Nod
     public void Tick()
     {
         ticks++;
+        if (managersFullUntil > 0 && managersFullUntil <= Environment.TickCount64) LimitManagers(null, until: 0);
         foreach (var one in passing.ToList())
         {
             if (one.Worker.HasExited) passing.Remove(one);
@@ -50,6 +51,7 @@ internal sealed class FaultMaker(IReadOnlyList<NodeManager> nodes, Func<int, Nod
             else worker.GoOn();
         }
         passing.Clear();
+        if (managersFullUntil > 0) LimitManagers(null, until: 0);
     }
 
     /// <summary>Makes a fault; says to whom, or null while it cannot be made.</summary>
@@ -100,10 +102,17 @@ internal sealed class FaultMaker(IReadOnlyList<NodeManager> nodes, Func<int, Nod
             case ChaosKind.Full:
                 if (workers.Any(worker => worker.Age < Grown || passing.Any(one => one.Worker == worker))) return null;
                 foreach (var worker in workers) Begin(worker, fault, one => one.LimitFiles(0));
-                return Made($"all {workers.Count} workers", workers);
+                LimitManagers(0, Environment.TickCount64 + (long)fault.For.TotalMilliseconds);
+                return Made($"all {workers.Count} workers{(nodes.Count > 0 ? " and the snapshot managers" : "")}", workers);
             default:
                 return Flip(fault.Draw) is { } flipped ? Made(flipped, []) : null;
         }
+    }
+
+    private void LimitManagers(ulong? bytes, long until)
+    {
+        foreach (var node in nodes) node.LimitFiles(bytes);
+        managersFullUntil = until;
     }
 
     private static FaultMade Made(string text, IEnumerable<WorkerProcess> workers) => new(text, [.. workers.Select(worker => worker.Number)]);

@@ -47,6 +47,12 @@ internal sealed class NodeManager(Guid run, string node) : IDisposable
         process.WaitForExit();
     }
 
+    /// <summary>Makes every write beyond so many bytes of a file fail, as a full disk does; null lets it write again.</summary>
+    public void LimitFiles(ulong? bytes)
+    {
+        if (IsAlive) FileLimit.Set(process!.Id, bytes);
+    }
+
     /// <summary>What was in the node's memory is gone, as after a loss of power.</summary>
     public void ForgetMemory()
     {

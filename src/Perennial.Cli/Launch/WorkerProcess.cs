@@ -7,7 +7,7 @@ namespace Perennial.Cli.Launch;
 /// <summary>One worker that the launcher started.</summary>
 internal sealed partial class WorkerProcess : IDisposable
 {
-    private const int Terminate = 15, Kill = 9, Stop = 19, Continue = 18, User1 = 10, FileSizeLimit = 1;
+    private const int Terminate = 15, Kill = 9, Stop = 19, Continue = 18, User1 = 10;
     private readonly Process process;
     private readonly long started = Stopwatch.GetTimestamp();
     private volatile bool isDisposed;
@@ -67,10 +67,7 @@ internal sealed partial class WorkerProcess : IDisposable
     /// <summary>Makes every write beyond so many bytes of a file fail, as a full disk does; null lets it write again.</summary>
     public void LimitFiles(ulong? bytes)
     {
-        if (!OperatingSystem.IsLinux()) throw new PlatformNotSupportedException("file limits of another process are known on Linux only");
-        if (HasExited) return;
-        var limit = new Limit(bytes ?? ulong.MaxValue, ulong.MaxValue);
-        _ = LimitProcess(Id, FileSizeLimit, limit, 0);
+        if (!HasExited) FileLimit.Set(Id, bytes);
     }
 
     /// <summary>Waits until it is gone and its last lines were passed on.</summary>
@@ -103,11 +100,6 @@ internal sealed partial class WorkerProcess : IDisposable
         if (OperatingSystem.IsWindows()) throw new PlatformNotSupportedException("signals are not known on Windows");
         if (!HasExited) _ = SendSignal(Id, signal);
     }
-
-    private readonly record struct Limit(ulong Soft, ulong Hard);
-
-    [LibraryImport("libc", EntryPoint = "prlimit")]
-    private static partial int LimitProcess(int process, int resource, in Limit limit, nint old);
 
     [LibraryImport("libc", EntryPoint = "kill")]
     private static partial int SendSignal(int process, int signal);

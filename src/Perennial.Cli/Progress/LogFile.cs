@@ -42,7 +42,7 @@ internal sealed class LogFile(string folder, TimeProvider? time = null) : IRunOb
         RunStarted e => $"start at step {e.StartStep} of {e.TotalSteps}, {e.Parameters} parameters",
         StepRefused e => $"step {e.Step} refused: {e.Reason}; {e.Action}; samples {string.Join(' ', e.SampleIds)}",
         EvaluationDone e => $"step {e.Step} {e.Task} ({e.Weights}): {string.Join(", ", e.Metrics.Select(metric => $"{metric.Key} {metric.Value:G6}"))}",
-        CheckpointWritten e => $"checkpoint {e.Folder}: {e.Bytes} bytes in {e.Seconds:F2} s",
+        CheckpointWritten e => $"checkpoint {e.Folder}: {e.Bytes} bytes in {e.Seconds:F2} s{(e.Manager is null ? "" : $", by the manager of {e.Manager}")}",
         StageFinished e => $"stage {e.Stage + 1} '{e.Name}' finished at step {e.Step}: {e.Tokens} tokens, {e.FreshTokens} of them new; {e.Folder}",
         Notice e => $"{e.Level}: {e.Message}",
         RunFinished e => $"{(e.Result.Completed ? "done" : "interrupted, state saved")} at step {e.Result.Step}, loss {e.Result.Loss:F4}, state {e.Result.StateHash}",

@@ -38,7 +38,7 @@ public static class RunEventReader
             Long(json, "step"), Long(json, "epoch"), (int)Long(json, "before"), (int)Long(json, "after"), (string)json["reason"]!,
             new RecoveryPhases(Number(json, "detect_seconds"), Number(json, "agree_seconds"), Number(json, "group_seconds"), Number(json, "plan_seconds"), Number(json, "move_seconds"), Number(json, "replay_seconds")), (DateTimeOffset)json["at"]!),
         "sample" => new SampleWritten(Long(json, "step"), (string)json["prompt"]!, (string)json["text"]!),
-        "checkpoint" => new CheckpointWritten(Long(json, "step"), (string)json["folder"]!, Long(json, "bytes"), Number(json, "seconds")),
+        "checkpoint" => new CheckpointWritten(Long(json, "step"), (string)json["folder"]!, Long(json, "bytes"), Number(json, "seconds")) { Manager = (string?)json["manager"] },
         "mixture" => new MixtureMeasured(Long(json, "step"), [.. ((JsonArray)json["shares"]!).OfType<JsonObject>().Select(share =>
             new MixtureShare((string)share["source"]!, Number(share, "promised"), Number(share, "delivered"), Long(share, "tokens"), (double?)share["epochs"] ?? 0))]),
         "stage-texts" => new StageMeasured(

@@ -62,6 +62,7 @@ public sealed class RunEventWriter
                 json.WriteString("folder", e.Folder);
                 json.WriteNumber("bytes", e.Bytes);
                 Number(json, "seconds", e.Seconds);
+                if (e.Manager is { } manager) json.WriteString("manager", manager);
                 break;
             case MixtureMeasured e: Mixture(json, e); break;
             case StageMeasured e: Stage(json, e); break;

@@ -16,6 +16,9 @@ public static class WeightFiles
     /// <summary>The single file's name.</summary>
     public const string FileName = "model.safetensors";
 
+    /// <summary>What the file says about itself; some readers ask for it.</summary>
+    public static IReadOnlyDictionary<string, string> Metadata { get; } = new Dictionary<string, string>(StringComparer.Ordinal) { ["format"] = "pt" };
+
     /// <summary>Writes float32 weights; names and order are the layout's.</summary>
     public static void Write(FlatLayout layout, Tensor values, string folder)
     {
@@ -23,8 +26,7 @@ public static class WeightFiles
         ArgumentNullException.ThrowIfNull(values);
         var start = TensorMemory.Pointer(values);
         SafetensorsWriter.Write(Path.Combine(folder, FileName),
-            layout.Entries.Select(entry => SafetensorsTensor.At(entry.Name, SafetensorsType.F32, entry.Shape, start + (nint)(entry.Offset * sizeof(float)))),
-            new Dictionary<string, string>(StringComparer.Ordinal) { ["format"] = "pt" });
+            layout.Entries.Select(entry => SafetensorsTensor.At(entry.Name, SafetensorsType.F32, entry.Shape, start + (nint)(entry.Offset * sizeof(float)))), Metadata);
     }
 
     /// <summary>Writes float32 weights that are made while they are written, one at a time.</summary>
@@ -36,7 +38,7 @@ public static class WeightFiles
         ArgumentNullException.ThrowIfNull(layout);
         ArgumentNullException.ThrowIfNull(weight);
         SafetensorsWriter.Write(Path.Combine(folder, FileName),
-            layout.Entries.Select(entry => SafetensorsBridge.Made(entry.Name, entry.Shape, () => weight(entry))), new Dictionary<string, string>(StringComparer.Ordinal) { ["format"] = "pt" });
+            layout.Entries.Select(entry => SafetensorsBridge.Made(entry.Name, entry.Shape, () => weight(entry))), Metadata);
     }
 
     /// <summary>Fills flat values from a folder, converting float16 and bfloat16 to float32.</summary>

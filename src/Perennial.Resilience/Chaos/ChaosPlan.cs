@@ -30,7 +30,7 @@ public enum ChaosKind
     /// <summary>A worker's connections to its peers are dropped; everyone lives.</summary>
     Drop,
 
-    /// <summary>Workers cannot write files for a while, as on a full disk.</summary>
+    /// <summary>Workers and snapshot managers cannot write files for a while, as on a full disk.</summary>
     Full,
 
     /// <summary>A bit flips in a snapshot or in a checkpoint on disk.</summary>

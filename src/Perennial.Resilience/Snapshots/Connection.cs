@@ -12,6 +12,7 @@ internal enum MessageKind : byte
     Welcome = 3,
     Inventory = 4,
     Data = 5,
+    Persisted = 6,
 
     // Requests.
     Open = 16,
@@ -28,6 +29,8 @@ internal enum MessageKind : byte
     Persist = 27,
     Retire = 28,
     Share = 29,
+    Form = 30,
+    AwaitPersisted = 31,
 }
 
 /// <summary>

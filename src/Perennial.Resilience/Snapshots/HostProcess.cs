@@ -60,13 +60,16 @@ public static partial class HostProcess
 
     /// <summary>
     /// Leaves the session of whoever started this process, so that a signal to that process group does not come here, and ignores interrupt,
-    /// quit and hang-up. Termination is not ignored: it is how a node is shut down.
+    /// quit and hang-up, and the signal of a limit on file sizes: a checkpoint beyond it fails as on a full disk. Termination is not ignored: it is
+    /// how a node is shut down.
     /// </summary>
     internal static IDisposable StandAlone()
     {
         // Fails where the process leads a group already; then it is alone in it.
         if (!OperatingSystem.IsWindows()) _ = SetSession();
-        var ignored = new[] { PosixSignal.SIGINT, PosixSignal.SIGQUIT, PosixSignal.SIGHUP }.Select(signal => PosixSignalRegistration.Create(signal, context => context.Cancel = true)).ToArray();
+        const PosixSignal fileTooLarge = (PosixSignal)25;
+        PosixSignal[] signals = [PosixSignal.SIGINT, PosixSignal.SIGQUIT, PosixSignal.SIGHUP, .. OperatingSystem.IsLinux() ? [fileTooLarge] : Array.Empty<PosixSignal>()];
+        var ignored = signals.Select(signal => PosixSignalRegistration.Create(signal, context => context.Cancel = true)).ToArray();
         return new Registrations(ignored);
     }
 

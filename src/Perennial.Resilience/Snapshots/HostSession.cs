@@ -5,8 +5,11 @@ namespace Perennial.Resilience.Snapshots;
 /// <summary>One connection to a manager: reads requests, answers each, until the other side is gone.</summary>
 internal sealed class HostSession(SnapshotHost host, Connection connection)
 {
-    private const int ProtocolVersion = 2;
+    private const int ProtocolVersion = 3;
+    private static readonly TimeSpan News = TimeSpan.FromMilliseconds(100);
+    private const int LargestForm = 1 << 30;
     private bool opened;
+    private byte[] form = [];
 
     public void Run()
     {
@@ -74,6 +77,7 @@ internal sealed class HostSession(SnapshotHost host, Connection connection)
             case MessageKind.Commit:
                 var commit = StepMessage.Read(ref reader);
                 host.Store(commit.Rank).Commit(commit, SlotProof.Read(ref reader));
+                host.Checkpoints.Committed(commit.Rank, commit.Step);
                 break;
             case MessageKind.Abort:
                 var abort = StepMessage.Read(ref reader);
@@ -86,9 +90,15 @@ internal sealed class HostSession(SnapshotHost host, Connection connection)
                 SendRange(ReadMessage.Read(ref reader));
                 return;
             case MessageKind.Persist:
-                var persist = StepMessage.Read(ref reader);
-                Persist(persist, reader.Text());
+                host.Checkpoints.Order(PersistOrder.Read(ref reader));
                 break;
+            case MessageKind.Form:
+                TakeForm(ref reader);
+                break;
+            case MessageKind.AwaitPersisted:
+                var report = host.Checkpoints.Await(reader.Long(), (PersistStage)reader.Byte(), withdraw: reader.Byte() != 0, News);
+                connection.Send(MessageKind.Persisted, new WireWriter().Byte((byte)report.Stage).Long(report.Bytes).Text(report.Problem).Written);
+                return;
             case MessageKind.Share:
                 var share = ShareMessage.Read(ref reader);
                 if (System.IO.Hashing.XxHash128.HashToUInt128(reader.Rest) != share.Hash) throw new SnapshotRefusedException(RefusalReason.Damaged, "a share changed on its way");
@@ -127,21 +137,17 @@ internal sealed class HostSession(SnapshotHost host, Connection connection)
         connection.Send(MessageKind.Data, new WireWriter().Hash(BucketHash.Of(start, read.Bytes)).Written, start, read.Bytes);
     }
 
-    private unsafe void Persist(StepMessage message, string folder)
+    /// <summary>A form may be larger than a message: it comes in pieces, in order.</summary>
+    private void TakeForm(ref WireReader reader)
     {
-        var store = host.Store(message.Rank);
-        if (store.Inventory().StateOf(SlotKind.Data, message.Step) != SlotState.Committed) throw new SnapshotRefusedException(RefusalReason.NotFound, $"step {message.Step} of rank {message.Rank} is not committed");
-        using var lease = store.Pin(SlotKind.Data, message.Step);
-        var damaged = lease.FirstDamaged(0, lease.Capacity);
-        if (damaged >= 0) throw new SnapshotRefusedException(RefusalReason.Damaged, $"bucket {damaged} of rank {message.Rank}'s step {message.Step} is damaged");
-        try
-        {
-            host.Sink.Write(new(lease.Identity, lease.Step, lease.Bytes), folder);
-        }
-        catch (Exception error)
-        {
-            // Whatever a sink does wrong, the manager lives on.
-            throw new SnapshotRefusedException(RefusalReason.NoRoom, $"step {message.Step} could not be written to {folder}: {error.Message}");
-        }
+        var (hash, bytes, offset) = (reader.Hash(), reader.Int(), reader.Int());
+        if (bytes is < 1 or > LargestForm) throw new SnapshotRefusedException(RefusalReason.Invalid, $"a form of {bytes} bytes is not possible");
+        if (offset == 0) form = new byte[bytes];
+        if (offset < 0 || form.Length != bytes || reader.Rest.Length > bytes - offset) throw new SnapshotRefusedException(RefusalReason.Invalid, "a piece of a form does not fit");
+        reader.Rest.CopyTo(form.AsSpan(offset));
+        if (offset + reader.Rest.Length < bytes) return;
+        if (System.IO.Hashing.XxHash128.HashToUInt128(form) != hash) throw new SnapshotRefusedException(RefusalReason.Damaged, "a form changed on its way");
+        host.Checkpoints.Take(hash, form);
+        form = [];
     }
 }

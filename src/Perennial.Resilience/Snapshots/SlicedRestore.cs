@@ -27,6 +27,9 @@ public sealed unsafe class SlicedRestore(Guid runId, IReadOnlyCollection<Snapsho
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(20);
     private readonly List<string> lines = [];
 
+    /// <summary>Memory of slices that is mapped in this process and stays as it is meanwhile; null for the others, which are asked of their managers.</summary>
+    internal Func<int, SharedSlot?> Own { get; init; } = _ => null;
+
     /// <summary>What was decided and why, so far.</summary>
     public IReadOnlyList<string> Lines => lines;
 
@@ -78,33 +81,42 @@ public sealed unsafe class SlicedRestore(Guid runId, IReadOnlyCollection<Snapsho
                 lines.AddRange(choice.Reasons.Where(reason => reason.StartsWith("step", StringComparison.Ordinal)));
                 continue;
             }
-            if (Read(snapshot, step, stateBytes, load) is { } report) return (report, snapshot);
+            if (Read(snapshot, step, load) is { } report) return (report, snapshot);
         }
         return null;
     }
 
-    private SlicedReport? Read(FoundSnapshot snapshot, long step, long stateBytes, Action<nint> load)
+    private SlicedReport? Read(FoundSnapshot snapshot, long step, Action<nint> load)
     {
-        var clock = Stopwatch.GetTimestamp();
         var buffer = (byte*)NativeMemory.Alloc((nuint)(snapshot.SliceBytes * snapshot.Slices.Count));
         try
         {
-            var sources = new Dictionary<RestoreSource, int>();
-            for (var number = 0; number < snapshot.Slices.Count; number++)
-            {
-                var slice = snapshot.Slices[number];
-                var proof = snapshot.ProofOf(slice, step);
-                var report = new SnapshotRestore(slice, snapshot.GroupOf(slice), snapshot.Managers, timeout) { Proof = proof, OnlyProven = true }.Run(step, null, (nint)(buffer + number * snapshot.SliceBytes));
-                if (report.Source != RestoreSource.OwnMemory) lines.AddRange(report.Lines.Select(line => $"slice {number} of {snapshot.Slices.Count}: {line}"));
-                if (report.Source == RestoreSource.Disk) return null;
-                sources[report.Source] = sources.GetValueOrDefault(report.Source) + 1;
-            }
-            load((nint)buffer);
-            return new(step, sources, Stopwatch.GetElapsedTime(clock), [.. lines]);
+            var report = Copy(snapshot, step, (nint)buffer);
+            if (report is not null) load((nint)buffer);
+            return report;
         }
         finally
         {
             NativeMemory.Free(buffer);
         }
+    }
+
+    /// <summary>Copies one step's slices; null, with the reason among <see cref="Lines"/>, where one cannot be had.</summary>
+    /// <param name="snapshot">From <see cref="FoundSnapshot.Among"/>.</param>
+    /// <param name="step">The step.</param>
+    /// <param name="destination">Room for all slices.</param>
+    internal SlicedReport? Copy(FoundSnapshot snapshot, long step, nint destination)
+    {
+        var (clock, sources) = (Stopwatch.GetTimestamp(), new Dictionary<RestoreSource, int>());
+        for (var number = 0; number < snapshot.Slices.Count; number++)
+        {
+            var slice = snapshot.Slices[number];
+            var proof = snapshot.ProofOf(slice, step);
+            var report = new SnapshotRestore(slice, snapshot.GroupOf(slice), snapshot.Managers, timeout) { Proof = proof, OnlyProven = true }.Restore(step, Own(slice.Rank), destination + (nint)(number * snapshot.SliceBytes));
+            if (report.Source != RestoreSource.OwnMemory) lines.AddRange(report.Lines.Select(line => $"slice {number} of {snapshot.Slices.Count}: {line}"));
+            if (report.Source == RestoreSource.Disk) return null;
+            sources[report.Source] = sources.GetValueOrDefault(report.Source) + 1;
+        }
+        return new(step, sources, Stopwatch.GetElapsedTime(clock), [.. lines]);
     }
 }

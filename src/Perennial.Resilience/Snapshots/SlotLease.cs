@@ -9,9 +9,7 @@ internal sealed record RankStoreOptions(TimeProvider Time, TimeSpan Lease, int P
 /// <summary>A complete slot that stays while this is held.</summary>
 internal sealed unsafe class SlotLease(SharedSlot memory, SlotKind kind, int slot, Action release) : IDisposable
 {
-    public SlotIdentity Identity => memory.Identity;
-
-    public long Step { get; } = memory.Slot(kind, slot).Step;
+    public SharedSlot Memory => memory;
 
     public byte* Bytes { get; } = memory.Bytes(kind, slot);
 

@@ -9,7 +9,7 @@ public sealed unsafe class SnapshotClient : IDisposable
     /// <summary>The most bytes of one <see cref="Read"/>.</summary>
     public const int LargestRead = Connection.LargestBody;
 
-    private const int ProtocolVersion = 2;
+    private const int ProtocolVersion = 3;
     private readonly Lock gate = new();
     private readonly Connection connection;
     private readonly Guid runId;
@@ -94,8 +94,36 @@ public sealed unsafe class SnapshotClient : IDisposable
         }
     }
 
-    /// <summary>PERSIST: the manager writes a committed step to a folder of its node, through its sink. Returns when that is done.</summary>
-    public void Persist(int rank, ulong epoch, long step, string folder) => Request(MessageKind.Persist, new StepMessage(rank, epoch, step).Write().Text(folder));
+    /// <summary>PERSIST: the manager writes the checkpoint of a step to disk as soon as the step is committed, whoever lives then. Returns when it has the order.</summary>
+    /// <param name="order">Which step, and where its slices are.</param>
+    /// <param name="form">What makes it a checkpoint; sent where the manager does not have it yet.</param>
+    public void Persist(PersistOrder order, EncodedForm form)
+    {
+        ArgumentNullException.ThrowIfNull(order);
+        ArgumentNullException.ThrowIfNull(form);
+        try
+        {
+            Request(MessageKind.Persist, order.Write());
+        }
+        catch (SnapshotRefusedException unknown) when (unknown.Reason == RefusalReason.NotFound)
+        {
+            Send(form);
+            Request(MessageKind.Persist, order.Write());
+        }
+    }
+
+    /// <summary>PERSISTED: how far the order for a step is; waits a moment for news.</summary>
+    /// <param name="step">The step.</param>
+    /// <param name="known">What was known last.</param>
+    /// <param name="withdraw">Gives the order up where the step is still not committed.</param>
+    public PersistReport AwaitPersisted(long step, PersistStage known, bool withdraw = false)
+    {
+        lock (gate)
+        {
+            var reader = new WireReader(Ask(MessageKind.AwaitPersisted, new WireWriter().Long(step).Byte((byte)known).Byte(withdraw ? (byte)1 : (byte)0), MessageKind.Persisted));
+            return new((PersistStage)reader.Byte(), reader.Long(), reader.Text());
+        }
+    }
 
     /// <summary>RETIRE: frees a rank's memory; with −1 all of it, and the manager ends.</summary>
     public void Retire(int rank) => Request(MessageKind.Retire, new WireWriter().Int(rank));
@@ -124,6 +152,19 @@ public sealed unsafe class SnapshotClient : IDisposable
         {
             fixed (byte* body = piece) connection.Send(MessageKind.Share, share.Write().Written, body, piece.Length);
             Expect(MessageKind.Ok);
+        }
+    }
+
+    private void Send(EncodedForm form)
+    {
+        lock (gate)
+        {
+            for (var offset = 0; offset < form.Bytes.Length; offset += LargestRead)
+            {
+                var piece = form.Bytes.Span[offset..Math.Min(form.Bytes.Length, offset + LargestRead)];
+                fixed (byte* body = piece) connection.Send(MessageKind.Form, new WireWriter().Hash(form.Hash).Int(form.Bytes.Length).Int(offset).Written, body, piece.Length);
+                Expect(MessageKind.Ok);
+            }
         }
     }
 

@@ -27,6 +27,7 @@ public sealed class SnapshotHost : IDisposable
         this.options = options;
         peers = new(options.RunId, TimeSpan.FromSeconds(5));
         storeOptions = new(options.Time, options.Lease, options.PieceBytes);
+        Checkpoints = new(this);
         lastBusy = options.Time.GetTimestamp();
     }
 
@@ -42,7 +43,10 @@ public sealed class SnapshotHost : IDisposable
         using var host = Start(options);
         await using (cancellation.Register(() => host.End(removeMemory: false)).ConfigureAwait(false))
         {
-            host.Close(removeMemory: await host.ended.Task.ConfigureAwait(false));
+            var isRetired = await host.ended.Task.ConfigureAwait(false);
+            // The run is done, not its last disk write.
+            if (isRetired) host.Checkpoints.Finish();
+            host.Close(isRetired);
         }
     }
 
@@ -114,7 +118,8 @@ public sealed class SnapshotHost : IDisposable
 
     internal Guid RunId => options.RunId;
 
-    internal ISlotSink Sink => options.Sink;
+    /// <summary>Checkpoints on disk.</summary>
+    internal HostCheckpoints Checkpoints { get; }
 
     /// <summary>Gives a trainer its rank's memory.</summary>
     /// <returns>The folder that holds it.</returns>
@@ -169,7 +174,8 @@ public sealed class SnapshotHost : IDisposable
         }
     }
 
-    private void Run(string name, Action body)
+    /// <summary>Runs a body on a thread of its own, unless the manager is ending.</summary>
+    internal void Run(string name, Action body)
     {
         var thread = new Thread(() =>
         {

@@ -27,9 +27,6 @@ public sealed record SnapshotHostOptions
     /// <summary>Leave the starter's session and ignore interrupts: right for a process of its own, wrong inside another program.</summary>
     public bool OwnSession { get; init; } = true;
 
-    /// <summary>Where <c>PERSIST</c> writes to.</summary>
-    public ISlotSink Sink { get; init; } = new RawSlotSink();
-
     /// <summary>The clock of leases.</summary>
     public TimeProvider Time { get; init; } = TimeProvider.System;
 

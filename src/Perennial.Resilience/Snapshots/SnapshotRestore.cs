@@ -40,10 +40,16 @@ public sealed unsafe class SnapshotRestore(SlotIdentity identity, ShardingGroup 
     /// <param name="destination">Where to: as many bytes as the identity says. Its content is undefined where the report says disk.</param>
     public RestoreReport Run(long step, SnapshotAgent? agent, nint destination)
     {
+        using var own = agent?.OpenMemory();
+        return Restore(step, own, destination);
+    }
+
+    /// <summary>Restores, with memory of the rank that is mapped here; null where none is.</summary>
+    internal RestoreReport Restore(long step, SharedSlot? own, nint destination)
+    {
         var start = Stopwatch.GetTimestamp();
         lines.Clear();
         fetched = 0;
-        using var own = agent?.OpenMemory();
         var slot = own is null || own.Identity != identity ? -1 : own.Find(SlotKind.Data, step);
         if (slot >= 0 && !own!.SealHolds(SlotKind.Data, slot))
         {

@@ -4,8 +4,10 @@ using Perennial.Data;
 using Perennial.Models;
 using Perennial.Models.HuggingFace;
 using Perennial.Optimization;
+using Perennial.Resilience.Snapshots;
 using Perennial.Resilience.Universal;
 using Perennial.Tensors;
+using Perennial.Training.Memory;
 using Perennial.Training.State;
 using static TorchSharp.torch;
 
@@ -61,6 +63,53 @@ public static class CheckpointFiles
         AtomicFile.WriteText(Path.Combine(folder, ProgressFile), ProgressJson.Write(snapshot.Progress!) + "\n");
 
         void Export(string to, Tensor values) => WriteModel(to, snapshot.Layout, values, config, tokenizer, map, frozen);
+    }
+
+    /// <summary>
+    /// What <see cref="Write"/> writes, as stretches of a state's bytes, for whoever has these and no model. Not for what must be computed from them: weights
+    /// whose matrices are made of parts, and an optimizer's evaluation weights.
+    /// </summary>
+    /// <param name="root">The folder of the run's checkpoints.</param>
+    /// <param name="keep">How many of the newest stay.</param>
+    /// <param name="state">The state.</param>
+    /// <param name="bytes">Its bytes.</param>
+    /// <param name="config">The model's configuration.</param>
+    /// <param name="tokenizer">The tokenizer.</param>
+    /// <param name="exports">Names of slots to write as models of their own, with the folder's name for each.</param>
+    internal static CheckpointForm Form(string root, int keep, TrainingState state, StateBytes bytes, DecoderConfig config, ITokenizer tokenizer, IReadOnlyList<(string Slot, string Name)> exports)
+    {
+        var (layout, starts) = (state.Parameters.Layout, bytes.Starts);
+        var slots = state.Slots.Select((slot, i) => (slot.Name, slot.Values, Start: starts[i + 1])).ToList();
+        List<(string Folder, long Start)> models = [("", starts[0]), .. exports.Select(export => (export.Name, slots.Single(slot => slot.Name == export.Slot).Start))];
+        var described = Described(config, tokenizer);
+        return new CheckpointForm
+        {
+            Root = Path.GetFullPath(root), Keep = keep, StateBytes = bytes.Count,
+            Tensors =
+            [
+                .. models.Select(model => new TensorFile(Path.Combine(model.Folder, WeightFiles.FileName),
+                    [.. layout.Entries.Select(entry => new TensorPlace(entry.Name, SafetensorsType.F32, entry.Shape, model.Start + entry.Offset * sizeof(float)))], WeightFiles.Metadata)),
+                new TensorFile(SlotsFile, [.. slots.Select(slot => new TensorPlace(slot.Name, slot.Values.StoredType(), slot.Values.shape, slot.Start))]),
+            ],
+            Constants = [.. models.SelectMany(model => described.Select(file => file with { Path = Path.Combine(model.Folder, file.Path) }))],
+            Counted = [new CountedFile(ProgressFile, StateBytes.ProgressStart)],
+        };
+    }
+
+    /// <summary>The files that describe a model, as their writers make them.</summary>
+    private static List<ConstantFile> Described(DecoderConfig config, ITokenizer tokenizer)
+    {
+        var folder = Directory.CreateTempSubdirectory("perennial-form-").FullName;
+        try
+        {
+            ConfigJson.Write(config, folder);
+            tokenizer.Save(folder);
+            return [.. Directory.EnumerateFiles(folder).Order(StringComparer.Ordinal).Select(path => new ConstantFile(Path.GetFileName(path), File.ReadAllBytes(path)))];
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
     }
 
     /// <summary>Writes a Hugging Face folder.</summary>

@@ -25,6 +25,8 @@ internal sealed class MemorySnapshots(MemorySettings settings, TrainingState sta
     private SnapshotSlices? slices;
     private Task committing = Task.CompletedTask;
     private CancellationTokenSource leaving = new();
+    private CheckpointOrder? persisting;
+    private ulong epoch;
     private bool isOverdue, mustRetire;
 
     /// <summary>Seconds that training stood still for snapshots, and snapshots begun and skipped.</summary>
@@ -76,8 +78,37 @@ internal sealed class MemorySnapshots(MemorySettings settings, TrainingState sta
             agreed[1] = Settle(coordinator, TimeSpan.FromMilliseconds(200), state.Progress.Step) ?? state.Progress.Step;
         }
         group?.Broadcast<long>(agreed, 0);
+        epoch = (ulong)agreed[0];
         copies = new SliceCopies(settings, bytes, slices, rank, (ulong)agreed[0], agreed[1], alarm, nodeOfRank.Count(node => node == nodeOfRank[rank]));
         (isOverdue, mustRetire) = (false, true);
+    }
+
+    /// <summary>Index of the state's bytes.</summary>
+    public StateBytes Bytes => bytes;
+
+    /// <summary>
+    /// Orders the checkpoint of the present step of a manager, which writes it once the step's snapshot is committed, whoever lives then. To be called
+    /// before <see cref="Offer"/>, by the process that decides.
+    /// </summary>
+    /// <param name="form">What makes the state a checkpoint.</param>
+    /// <param name="pinned">A step whose checkpoint stays beside the newest; null for none.</param>
+    /// <returns>Null where no manager takes the order.</returns>
+    public CheckpointOrder? Order(EncodedForm form, long? pinned)
+    {
+        if (coordinator is null || slices is null) return null;
+        var size = slices.SliceBytes(bytes.Count);
+        // The same manager for whoever leads: it never writes two at once.
+        var node = slices.All[0].Node;
+        var order = new PersistOrder(epoch, state.Progress.Step, slices.Tag, size, bytes.LayoutHash(size), bytes.Count, pinned, form.Hash, [.. settings.Managers.Values.Distinct()]);
+        try
+        {
+            return persisting = CheckpointOrder.Place(settings, node, order, form, Timeout, alarm);
+        }
+        catch (Exception error) when (error is IOException or SnapshotRefusedException)
+        {
+            alarm($"the manager of {node} does not write the checkpoint of step {order.Step}: {error.Message}");
+            return null;
+        }
     }
 
     /// <summary>Starts the copy of the present step.</summary>
@@ -111,6 +142,8 @@ internal sealed class MemorySnapshots(MemorySettings settings, TrainingState sta
         copies.WaitCopied();
         // The decision is written into shared memory by other processes, which cannot wake this one.
         while (!copies.IsSettled && Stopwatch.GetElapsedTime(start) < MostWait) Thread.Sleep(Nap);
+        persisting?.WaitCopied(MostWait, MostCopy);
+        persisting = null;
         copies.NoteStanding();
         isOverdue = !copies.IsSettled;
         // What a lost manager left undecided is decided once it, or another in its place, answers.

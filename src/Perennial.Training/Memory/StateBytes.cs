@@ -9,7 +9,7 @@ using TorchSharp;
 namespace Perennial.Training.Memory;
 
 /// <summary>
-/// The whole training state as one row of bytes, without a copy: the progress (length, JSON, zeros), the flat parameters, every slot. Any
+/// The whole training state as one row of bytes, without a copy: the progress (length, JSON line, zeros), the flat parameters, every slot. Any
 /// slice of it is a few ranges of memory.
 /// </summary>
 /// <param name="state">The state.</param>
@@ -21,10 +21,29 @@ internal sealed unsafe class StateBytes(TrainingState state) : IDisposable
     /// <summary>Bytes in all.</summary>
     public long Count { get; } = ProgressRoom + Buffers(state).Sum(Bytes);
 
+    /// <summary>Where the progress begins: the number of its bytes, then they.</summary>
+    public static long ProgressStart => 0;
+
+    /// <summary>Where the parameters begin, then where each slot does.</summary>
+    public IReadOnlyList<long> Starts
+    {
+        get
+        {
+            var (starts, at) = (new List<long>(), (long)ProgressRoom);
+            foreach (var values in Buffers(state))
+            {
+                starts.Add(at);
+                at += Bytes(values);
+            }
+            return starts;
+        }
+    }
+
     /// <summary>Takes the present progress in; false where it has grown too large.</summary>
     public bool Refresh()
     {
-        var json = Encoding.UTF8.GetBytes(ProgressJson.Write(state.Progress));
+        // As it stands in a checkpoint's file.
+        var json = Encoding.UTF8.GetBytes(ProgressJson.Write(state.Progress) + "\n");
         if (json.Length > ProgressRoom - sizeof(int)) return false;
         var before = *(int*)progress;
         *(int*)progress = json.Length;

@@ -22,7 +22,6 @@ namespace Perennial.Training.Runs;
 /// </summary>
 internal sealed class RunSession : IRunSession
 {
-    private const int MostSaves = 15;
     private readonly RunParts parts;
     private readonly RunFolder folder;
     private readonly TrainingRunOptions options;
@@ -35,6 +34,7 @@ internal sealed class RunSession : IRunSession
     private readonly IReadOnlyList<IReadOnlyList<long>> probes;
     private readonly TrainingLoop loop;
     private readonly SavingSchedule saving;
+    private readonly RunSaves saves;
     private RunLock? turn;
     private CheckpointWriter? writer;
     private long resumed = -1;
@@ -51,7 +51,8 @@ internal sealed class RunSession : IRunSession
         (this.parts, this.folder, this.options, this.observers, this.earlierSteps, this.cancellation) = (parts, folder, options, observers, earlierSteps, cancellation);
         saving = new SavingSchedule(parts.Recipe.Resilience, parts.TotalSteps, parts.TokensPerStep);
         memory = options.Memory is { } kept ? new MemorySnapshots(kept, parts.State, alarms.Enqueue) : null;
-        var hooks = new StateHooks(parts.HashState, RestoreFromMemory, (group, nodes) => memory?.Join(group, nodes), () => memory?.IsReady == true && (!IsLeading || saving.SnapshotDue(Progress.Step + 1)));
+        saves = new RunSaves(memory, Tell);
+        var hooks = new StateHooks(parts.HashState, RestoreFromMemory, (group, nodes) => memory?.Join(group, nodes), () => memory?.IsReady == true && (!IsLeading || saving.SnapshotDue(Progress.Step + 1) || saving.CheckpointDue(Progress.Step + 1)));
         replicas = options.Parallel is { } settings ? new ElasticReplicas(settings, parts.Recipe, parts.Recipe.Training.MicroBatch ?? MicroBatches.DefaultRows(parts.Recipe.Training.Batch, parts.Config.Context), parts.State, hooks) : new SoloReplica();
         heldOut = new HeldOutService(parts, Tell);
         var pass = new GradientPass(parts, replicas);
@@ -207,17 +208,21 @@ internal sealed class RunSession : IRunSession
             TakeStep();
             saving.Note(Stopwatch.GetElapsedTime(clock).TotalSeconds);
             TellRecoveries();
-            Checkpoint(() => writer?.Poll() is { } finished ? [finished] : []);
+            saves.Try(() => writer?.Poll() is { } finished ? [finished] : []);
             var step = Progress.Step;
-            // Several processes take one together when the leader finds it due; one alone asks itself.
-            if (loop.Agreement.Snapshot && (replicas is not SoloReplica || saving.SnapshotDue(step))) memory?.Offer();
-            TellAlarms();
             // The beginning of a stage is worth a checkpoint of its own.
-            due |= saving.CheckpointDue(step) || (saving.IsDeciding && IsLeading) || (step == Progress.StageStart && step < parts.TotalSteps) || step == parts.TrunkStep;
-            if (due && loop.IsSavePoint && step < parts.TotalSteps)
+            due |= writer?.IsMissed == true || saving.CheckpointDue(step) || (saving.IsDeciding && IsLeading) || (step == Progress.StageStart && step < parts.TotalSteps) || step == parts.TrunkStep;
+            var savesNow = due && loop.IsSavePoint && step < parts.TotalSteps;
+            // Several processes take one together when the leader finds it due; one alone asks itself.
+            var snapshots = loop.Agreement.Snapshot && (replicas is not SoloReplica || saving.SnapshotDue(step));
+            // Ordered first: from the commit on the checkpoint needs no trainer. What one costs is measured on one that this process writes itself.
+            var isOrdered = savesNow && snapshots && writer is not null && !saving.IsDeciding && saves.Order(writer);
+            if (snapshots) memory?.Offer();
+            TellAlarms();
+            if (savesNow)
             {
                 var begun = Stopwatch.GetTimestamp();
-                Checkpoint(() => writer?.Begin() ?? []);
+                if (!isOrdered) saves.Try(() => writer?.Begin() ?? []);
                 if (saving.IsDeciding && IsLeading) Decide(Stopwatch.GetElapsedTime(begun).TotalSeconds);
                 due = false;
             }
@@ -268,19 +273,6 @@ internal sealed class RunSession : IRunSession
         TorchRuntime.ReleaseFreeMemory();
     }
 
-    /// <summary>A step of writing a checkpoint. While the newest state is in memory, a disk that is full for a while does not end the run.</summary>
-    private void Checkpoint(Func<IEnumerable<CheckpointWritten>> part)
-    {
-        try
-        {
-            foreach (var written in part()) Tell(written);
-        }
-        catch (PerennialException failed) when (memory is { IsReady: true })
-        {
-            Tell(new Notice("warning", $"{failed.Message}; training goes on, its state is in memory; the next checkpoint is tried when it is due"));
-        }
-    }
-
     private void TakeStep()
     {
         try
@@ -290,7 +282,7 @@ internal sealed class RunSession : IRunSession
         catch (PerennialException) when (loop.IsStopped && IsLeading)
         {
             loop.ReturnToSavePoint();
-            Save();
+            saves.Save(writer!, Progress.Step);
             throw;
         }
     }
@@ -310,7 +302,7 @@ internal sealed class RunSession : IRunSession
         if (IsLeading)
         {
             if (completed && heldOut.BitsPerByte is null) Evaluate(withSamples: false);
-            Save();
+            saves.Save(writer!, Progress.Step);
             if (memory is { Account: var account } && account.Taken > 0)
             {
                 Tell(new Notice("info", $"memory snapshots: {account.Taken} taken, {account.Skipped} skipped, the steps waited {account.Stall:F2} s for them"));
@@ -333,34 +325,6 @@ internal sealed class RunSession : IRunSession
         Tell(new RunFinished(result));
         if (IsLeading) told = result;
         return result;
-    }
-
-    /// <summary>Makes the present step durable, unless it is already; where the state outlives this process in memory, a full disk is given time.</summary>
-    private void Save()
-    {
-        for (var tries = 0; tries < MostSaves && memory is { IsReady: true }; tries++)
-        {
-            try
-            {
-                SaveNow();
-                return;
-            }
-            catch (PerennialException failed)
-            {
-                Tell(new Notice("warning", $"{failed.Message}; trying again"));
-                // A stop does not end this wait: its own save is the one that needs the time.
-                Thread.Sleep(TimeSpan.FromSeconds(1));
-            }
-        }
-        SaveNow();
-    }
-
-    private void SaveNow()
-    {
-        if (writer!.Finish() is { } earlier) Tell(earlier);
-        if (writer.DurableStep == Progress.Step) return;
-        foreach (var written in writer.Begin()) Tell(written);
-        if (writer.Finish() is { } last) Tell(last);
     }
 
     private void Evaluate(bool withSamples)
@@ -388,8 +352,16 @@ internal sealed class RunSession : IRunSession
         if (folder.Checkpoints.Newest(reason => Tell(new Notice("warning", reason))) is not { } newest) return -1;
         extension = earlierSteps is { } before ? RunExtension.Plan(parts, folder, newest, before, line => Tell(new Notice("warning", line))) : null;
         if (extension is not null) newest = extension.From;
-        if (ShardedCheckpoint.IsIn(newest.Folder)) ShardedCheckpoint.ReadWhole(newest.Folder, parts.State, parts.Optimizer.Slots.Count, parts.Config, parts.Recipe.Seed, parts.StreamFingerprint);
-        else CheckpointFiles.Read(newest.Folder, parts.State, parts.Config, parts.Model.Map);
+        try
+        {
+            if (ShardedCheckpoint.IsIn(newest.Folder)) ShardedCheckpoint.ReadWhole(newest.Folder, parts.State, parts.Optimizer.Slots.Count, parts.Config, parts.Recipe.Seed, parts.StreamFingerprint);
+            else CheckpointFiles.Read(newest.Folder, parts.State, parts.Config, parts.Model.Map);
+        }
+        catch (Exception error) when (error is PerennialException or IOException && !Directory.Exists(newest.Folder))
+        {
+            // A manager that outlived the trainers has just put a newer one in its place.
+            return Resume();
+        }
         if (extension is not null)
         {
             parts.State.Progress = parts.State.Progress with { EarlierTotals = extension.EarlierTotals(parts.State.Progress) };

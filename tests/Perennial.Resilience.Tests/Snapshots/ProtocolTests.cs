@@ -146,45 +146,17 @@ public sealed class ProtocolTests
     }
 
     [Fact]
-    public void Persisted_steps_are_on_disk_and_unfinished_ones_are_refused()
-    {
-        using var cluster = Cluster.Started(2, 1);
-        cluster.TakeAndCommit(4);
-        var folder = Path.Combine(cluster.Shape.Root, "disk");
-        using var client = cluster.Client(1);
-        client.Persist(1, 1, 4, folder);
-        Assert.Equal(RankState.Truth(1, 4, cluster.Shape.Bytes), RawSlotSink.Read(folder, 1, 7, out var step));
-        Assert.Equal(4, step);
-        Assert.Null(RawSlotSink.Read(folder, 1, 8, out _)); // another layout
-        Assert.Null(RawSlotSink.Read(folder, 0, 7, out _));
-        cluster.Take(1, 5);
-        Assert.Equal(RefusalReason.NotFound, Refused(() => client.Persist(1, 1, 5, folder)));
-        cluster.Flip(1, SlotKind.Data, 0, 100);
-        Assert.Equal(RefusalReason.Damaged, Refused(() => client.Persist(1, 1, 4, folder)));
-        File.WriteAllBytes(Path.Combine(folder, "rank-1.state"), new byte[cluster.Shape.Bytes]);
-        Assert.Equal(ExitCode.Damaged, Assert.Throws<PerennialException>(() => RawSlotSink.Read(folder, 1, 7, out _)).Code);
-    }
-
-    [Fact]
-    public void A_slot_being_persisted_is_not_overwritten()
+    public void A_slot_that_is_read_is_not_overwritten()
     {
         using var cluster = new Cluster(1, 0);
-        using var writing = new ManualResetEventSlim();
-        using var go = new ManualResetEventSlim();
-        cluster.StartHost(0, options => options with { Sink = new SlowSink(writing, go) });
+        var host = cluster.StartHost(0);
         cluster.Attach(0);
         cluster.TakeAndCommit(1);
-        var persist = new Thread(() =>
+        using (host.Store(0).Pin(SlotKind.Data, 1))
         {
-            using var client = cluster.Client(0);
-            client.Persist(0, 1, 1, cluster.Shape.Root);
-        });
-        persist.Start();
-        Assert.True(writing.Wait(ClusterShape.Patience, TestContext.Current.CancellationToken));
-        cluster.TakeAndCommit(2);
-        Assert.Contains("is being read", cluster.Take(0, 3).Reason, StringComparison.Ordinal);
-        go.Set();
-        persist.Join();
+            cluster.TakeAndCommit(2);
+            Assert.Contains("is being read", cluster.Take(0, 3).Reason, StringComparison.Ordinal);
+        }
         cluster.TakeAndCommit(4);
     }
 
@@ -279,15 +251,6 @@ public sealed class ProtocolTests
         Assert.Equal(new(host, port), SnapshotEndpoint.Parse(text));
         Assert.Equal(text, SnapshotEndpoint.Parse(text).ToString());
         Assert.Equal(ExitCode.Usage, Assert.Throws<PerennialException>(() => SnapshotEndpoint.Parse(text[1..])).Code);
-    }
-
-    private sealed class SlowSink(ManualResetEventSlim writing, ManualResetEventSlim go) : ISlotSink
-    {
-        public void Write(PersistedSlot slot, string folder)
-        {
-            writing.Set();
-            go.Wait();
-        }
     }
 
     private sealed class ManualTime : TimeProvider

@@ -16,5 +16,7 @@ internal static class TemporaryFiles
     {
         if (OperatingSystem.IsLinux() && Environment.GetEnvironmentVariable("TMPDIR") is null && Directory.Exists(Memory) && new DriveInfo(Memory).AvailableFreeSpace > Plenty)
             Environment.SetEnvironmentVariable("TMPDIR", Memory);
+        // A process that is killed leaves its diagnostic pipes there for good.
+        if (Environment.GetEnvironmentVariable("DOTNET_EnableDiagnostics") is null) Environment.SetEnvironmentVariable("DOTNET_EnableDiagnostics", "0");
     }
 }

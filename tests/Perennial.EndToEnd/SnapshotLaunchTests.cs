@@ -91,6 +91,26 @@ public class SnapshotLaunchTests
     }
 
     [Fact]
+    public void A_manager_that_does_not_take_this_program_is_replaced()
+    {
+        Assert.SkipUnless(GlooLibrary.WhyMissing() is null, GlooLibrary.WhyMissing() ?? "");
+        using var place = new Workplace();
+        var recipe = place.Recipe("schedule: { kind: constant }", steps: 4);
+        // What a manager of another version answers, one of another run answers too.
+        var id = Guid.NewGuid();
+        var folder = SnapshotHostOptions.DefaultFolder(id, "node0");
+        Directory.CreateDirectory(place["run"]);
+        File.WriteAllText(place["run/snapshot-id.txt"], $"{id}");
+        Directory.CreateDirectory(folder);
+        using var older = Cli.Start("snapshot-host", "--run-id", $"{Guid.NewGuid()}", "--folder", folder, "--endpoint", $"unix:{folder}/s");
+        Assert.True(SpinWait.SpinUntil(() => File.Exists($"{folder}/s") && File.Exists(SnapshotHost.PidFile(folder)), TimeSpan.FromSeconds(30)));
+        var (code, output, error) = Cli.Run(["launch", recipe, "--workers", "2", "--run", place["run"], .. Quiet]);
+        Assert.True(code == 0, output + error);
+        Assert.True(older.WaitForExit(TimeSpan.FromSeconds(10)));
+        Assert.False(Directory.Exists(folder));
+    }
+
+    [Fact]
     public void Random_faults_of_all_kinds_end_in_the_same_bits()
     {
         Assert.SkipUnless(GlooLibrary.WhyMissing() is null, GlooLibrary.WhyMissing() ?? "");

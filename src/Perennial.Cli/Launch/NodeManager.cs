@@ -69,9 +69,9 @@ internal sealed class NodeManager(Guid run, string node) : IDisposable
             using var client = SnapshotClient.Connect(Endpoint, run, TimeSpan.FromSeconds(2));
             client.Retire(-1);
         }
-        catch (IOException)
+        catch (Exception error) when (error is IOException or SnapshotRefusedException)
         {
-            // It is gone already; its memory may not be.
+            // It is gone already, or of another version; its memory may not be.
             KillNow();
             ForgetMemory();
         }
@@ -87,11 +87,28 @@ internal sealed class NodeManager(Guid run, string node) : IDisposable
         try
         {
             SnapshotClient.Connect(Endpoint, run, TimeSpan.FromSeconds(1)).Dispose();
-            return Process.GetProcessById(int.Parse(File.ReadAllText(SnapshotHost.PidFile(Folder)), CultureInfo.InvariantCulture));
+            return Known();
+        }
+        catch (SnapshotRefusedException)
+        {
+            // Left by an older program: it ends, and the new one takes over the memory as after any death of a manager.
+            End(Known());
+            return null;
         }
         catch (Exception error) when (error is IOException or ArgumentException or FormatException)
         {
             return null;
+        }
+    }
+
+    private Process Known() => Process.GetProcessById(int.Parse(File.ReadAllText(SnapshotHost.PidFile(Folder)), CultureInfo.InvariantCulture));
+
+    private static void End(Process process)
+    {
+        using (process)
+        {
+            process.Kill();
+            process.WaitForExit();
         }
     }
 

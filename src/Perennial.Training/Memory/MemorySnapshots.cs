@@ -1,25 +1,23 @@
 using System.Diagnostics;
-using System.Globalization;
 using Perennial.Resilience.Groups;
 using Perennial.Resilience.Snapshots;
-using Perennial.Training.State;
 
 namespace Perennial.Training.Memory;
 
 /// <summary>
-/// The training state outside the trainers. Every process has the whole state; every process copies its slices of it into its node's manager
+/// The training state outside the trainers. Every process copies its slices of it into its node's manager
 /// after a step, beside the next step's forward and backward where a processor is idle for that, else before them on all threads; the leader
 /// commits the step once all slices (and their parity) are there. Before the next update each process waits for that decision, so what memory
-/// holds is never more than one step behind. A process that starts with less takes the state back: slices that are there from their managers,
-/// lost ones from parity.
+/// holds is never more than one step behind. Processes that start with less take the state back: slices that are there from their managers,
+/// lost ones from parity (<see cref="ReplicaRestore"/>, <see cref="PartRestore"/>).
 /// </summary>
 /// <param name="settings">Where to.</param>
-/// <param name="state">The state.</param>
+/// <param name="state">The state; this object's from here on.</param>
+/// <param name="present">The present step.</param>
 /// <param name="alarm">Takes what goes wrong and training survives.</param>
-internal sealed class MemorySnapshots(MemorySettings settings, TrainingState state, Action<string> alarm) : IDisposable
+internal sealed class MemorySnapshots(MemorySettings settings, ISlicedState state, Func<long> present, Action<string> alarm) : IDisposable
 {
     private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(2), MostWait = TimeSpan.FromSeconds(1), MostCopy = TimeSpan.FromSeconds(30), Nap = TimeSpan.FromMilliseconds(0.3);
-    private readonly StateBytes bytes = new(state);
     private SliceCopies? copies;
     private GroupCommit? coordinator;
     private SnapshotSlices? slices;
@@ -35,25 +33,6 @@ internal sealed class MemorySnapshots(MemorySettings settings, TrainingState sta
 
     /// <summary>Whether this process can take part in the next snapshot; all must, so they tell each other beside the gradients.</summary>
     public bool IsReady => copies is { IsAttached: true } && (!isOverdue || copies.IsSettled);
-
-    /// <summary>Takes the newest whole snapshot if it is newer than the state; says how, or null. For a process that finds nobody alive.</summary>
-    public string? Restore()
-    {
-        var clock = Stopwatch.GetTimestamp();
-        var restore = new SlicedRestore(settings.RunId, [.. settings.Managers.Values.Distinct()], Timeout);
-        var held = restore.Gather(TimeSpan.FromSeconds(3));
-        var found = FoundSnapshot.Among(held, bytes.Count, bytes.LayoutHash);
-        var before = state.Progress.Step;
-        var done = restore.Run(found, before, bytes.Count, from => bytes.Load(from, "the snapshot in memory"));
-        foreach (var line in restore.Lines) alarm(line);
-        if (done is not { } restored)
-        {
-            if (found.Any(snapshot => snapshot.Steps.Any(step => step > before)))
-                alarm($"what is left in memory cannot be restored ({held.Count} of {settings.Managers.Values.Distinct().Count()} managers answer); {(before > 0 ? $"going on from the checkpoint of step {before} on disk" : "there is no checkpoint on disk: starting over")}");
-            return null;
-        }
-        return string.Create(CultureInfo.InvariantCulture, $"resuming from memory at step {restored.Report.Step} ({restored.Report}; {Stopwatch.GetElapsedTime(clock).TotalMilliseconds:F0} ms); no checkpoint was read");
-    }
 
     /// <summary>
     /// Takes up the duty of a new membership; everyone calls it together. The leader first makes what stands in memory hold: newer managers'
@@ -73,10 +52,10 @@ internal sealed class MemorySnapshots(MemorySettings settings, TrainingState sta
         {
             var managers = slices.All.ToDictionary(slice => slice.Id, slice => settings.Managers[slice.Node]);
             coordinator = new GroupCommit(settings.RunId, (ulong)agreed[0], slices.Groups, managers, Timeout);
-            agreed[1] = Settle(coordinator, TimeSpan.FromMilliseconds(200), state.Progress.Step) ?? state.Progress.Step;
+            agreed[1] = Settle(coordinator, TimeSpan.FromMilliseconds(200), present()) ?? present();
         }
         group?.Broadcast<long>(agreed, 0);
-        copies = new SliceCopies(settings, bytes, slices, rank, (ulong)agreed[0], agreed[1], alarm, nodeOfRank.Count(node => node == nodeOfRank[rank]));
+        copies = new SliceCopies(settings, state, slices, rank, (ulong)agreed[0], agreed[1], alarm, nodeOfRank.Count(node => node == nodeOfRank[rank]));
         (isOverdue, mustRetire) = (false, true);
     }
 
@@ -84,9 +63,9 @@ internal sealed class MemorySnapshots(MemorySettings settings, TrainingState sta
     public void Offer()
     {
         if (copies is null) return;
-        var step = state.Progress.Step;
+        var step = present();
         // What is not yet decided is waited for here only by the one who decides: a coordinator does one thing at a time.
-        if (!Decided(MostWait) || !bytes.Refresh())
+        if (!Decided(MostWait) || !state.Refresh())
         {
             Account = Account with { Skipped = Account.Skipped + 1 };
             return;
@@ -114,7 +93,7 @@ internal sealed class MemorySnapshots(MemorySettings settings, TrainingState sta
         copies.NoteStanding();
         isOverdue = !copies.IsSettled;
         // What a lost manager left undecided is decided once it, or another in its place, answers.
-        if (isOverdue && coordinator is { } deciding && committing.IsCompleted) committing = Task.Run(() => Settle(deciding, TimeSpan.Zero, state.Progress.Step));
+        if (isOverdue && coordinator is { } deciding && committing.IsCompleted) committing = Task.Run(() => Settle(deciding, TimeSpan.Zero, present()));
         Account = Account with { Stall = Account.Stall + Stopwatch.GetElapsedTime(start).TotalSeconds };
     }
 
@@ -137,7 +116,7 @@ internal sealed class MemorySnapshots(MemorySettings settings, TrainingState sta
     {
         Leave();
         leaving.Dispose();
-        bytes.Dispose();
+        state.Dispose();
     }
 
     private bool Decided(TimeSpan patience)

@@ -86,6 +86,21 @@ public sealed class FixedMemoryTests(PreparedText text) : IClassFixture<Prepared
     }
 
     [Fact]
+    public async Task A_flipped_bit_of_one_rank_takes_all_ranks_to_the_step_before()
+    {
+        var recipe = Recipe("{ data: 2, zero: 1 }");
+        var truth = await Launch("through", recipe, null, new Watcher(null));
+        using var managers = new SnapshotManagers(place, 1, "none");
+        await Assert.ThrowsAnyAsync<Exception>(() => Launch("killed", recipe, managers, new Watcher(managers)));
+        var flipped = managers.Flip();
+        var seen = new Watcher(null);
+        Assert.Equal(truth.StateHash, (await Launch("killed", recipe, managers, seen)).StateHash);
+        Assert.Equal(flipped - 1, seen.Started);
+        Assert.Contains(seen.Notices, line => line.Contains("damaged", StringComparison.Ordinal));
+        Assert.Contains(seen.Notices, line => line.Contains("no checkpoint was read", StringComparison.Ordinal));
+    }
+
+    [Fact]
     public async Task Memory_of_another_shape_is_not_used_and_that_is_told()
     {
         using var managers = new SnapshotManagers(place, 1, "none");

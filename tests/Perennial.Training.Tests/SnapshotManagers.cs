@@ -32,6 +32,21 @@ internal sealed class SnapshotManagers : IDisposable
         hosts[node] = Start(node);
     }
 
+    /// <summary>Flips a bit of one rank's data of the newest step that all ranks have whole; says which step that is.</summary>
+    public long Flip()
+    {
+        var all = Enumerable.Range(0, hosts.Length).Zip(Held()).SelectMany(node => node.Second.Select(rank => (Node: node.First, Rank: rank))).ToList();
+        var newest = all.Min(one => one.Rank.Slots.Max(slot => slot.Step));
+        var (victim, held) = all[^1];
+        var slot = held.Slots.Single(slot => slot.Kind == SlotKind.Data && slot.Step == newest).Slot;
+        using var file = File.OpenHandle(Path.Combine(Folder(victim), string.Create(CultureInfo.InvariantCulture, $"rank-{held.Rank}.data-{(char)('a' + slot)}")), FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite);
+        var one = new byte[1];
+        RandomAccess.Read(file, one, 100);
+        one[0] ^= 4;
+        RandomAccess.Write(file, one, 100);
+        return newest;
+    }
+
     /// <summary>Returns when every rank that has memory has a trainer, and every node has some.</summary>
     public void AwaitTrainers()
     {

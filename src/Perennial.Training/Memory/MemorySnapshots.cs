@@ -64,19 +64,18 @@ internal sealed class MemorySnapshots(MemorySettings settings, ISlicedState stat
     {
         if (copies is null) return;
         var step = present();
-        // What is not yet decided is waited for here only by the one who decides: a coordinator does one thing at a time.
-        if (!Decided(MostWait) || !state.Refresh())
-        {
-            Account = Account with { Skipped = Account.Skipped + 1 };
-            return;
-        }
+        // What is not yet decided is waited for here only by the one who decides.
+        Decided(MostWait);
         var start = Stopwatch.GetTimestamp();
-        var started = copies.Offer(step);
+        var started = state.Refresh();
+        if (started) started = copies.Offer(step);
+        else copies.Decline(step);
         var stall = Account.Stall + Stopwatch.GetElapsedTime(start).TotalSeconds;
         Account = started ? Account with { Stall = stall, Taken = Account.Taken + 1 } : Account with { Stall = stall, Skipped = Account.Skipped + 1 };
         if (coordinator is null) return;
+        // Others may have begun what could not be begun here: that is decided too. A coordinator does one thing at a time.
         var (deciding, arrangement, left) = (coordinator, slices!, leaving.Token);
-        committing = Task.Run(() => Decide(deciding, arrangement, step, left));
+        committing = committing.ContinueWith(_ => Decide(deciding, arrangement, step, left), CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
     }
 
     /// <summary>Returns when the state may change: everything is copied.</summary>

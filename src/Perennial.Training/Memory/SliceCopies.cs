@@ -70,7 +70,7 @@ internal sealed class SliceCopies : IDisposable
         return new(run, slice.Id, state.LayoutHash(bytes), bytes, slice.GroupSize, slice.GroupIndex, slice.Losses);
     }
 
-    /// <summary>Starts copying the step; false, with the reason told, where a slice could not begin.</summary>
+    /// <summary>Starts copying the step; false, with the reason told, where a slice could not begin: nobody then waits for it.</summary>
     public bool Offer(long step)
     {
         lock (gate)
@@ -83,6 +83,7 @@ internal sealed class SliceCopies : IDisposable
                     var offer = agents[i]?.Offer(step, state.Ranges(slices, mine[i])) ?? new SnapshotOffer(false, "its manager is not there");
                     if (offer.Started) continue;
                     Tell($"slice {mine[i].Number} of step {step} was not copied: {offer.Reason}");
+                    agents[i]?.Decline(step);
                 }
                 catch (SnapshotRefusedException fenced)
                 {
@@ -94,6 +95,13 @@ internal sealed class SliceCopies : IDisposable
             }
             return started;
         }
+    }
+
+    /// <summary>Has others not wait for a step that is not copied here.</summary>
+    public void Decline(long step)
+    {
+        lock (gate)
+            foreach (var agent in agents) agent?.Decline(step);
     }
 
     /// <summary>Returns when the state may change.</summary>

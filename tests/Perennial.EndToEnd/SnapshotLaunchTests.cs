@@ -111,6 +111,26 @@ public class SnapshotLaunchTests
     }
 
     [Fact]
+    public void All_workers_of_a_fixed_shape_and_one_node_are_lost_and_memory_brings_the_same_bits_back()
+    {
+        Assert.SkipUnless(GlooLibrary.WhyMissing() is null, GlooLibrary.WhyMissing() ?? "");
+        using var place = new Workplace();
+        // Nobody else has a rank's optimizer slots. On disk is the beginning alone: whoever read it would take every step again.
+        string[] shape = ["--workers", "2", "--json", "--set", "parallel.data=2", "--set", "parallel.zero=1", "--set", "evaluation.every=0 steps", "--set", "resilience.checkpoint=1000 steps"];
+        var recipe = place.Recipe("schedule: { kind: constant }", steps: 40);
+        var (code, undisturbed, error) = Cli.Run(["launch", recipe, "--run", place["through"], .. shape]);
+        Assert.True(code == 0, error);
+        (code, var output, error) = Cli.Run(["launch", recipe, "--run", place["killed"], "--nodes", "2", "--set", "resilience.parity=xor", "--chaos", "outage=@25,seed=2", .. shape]);
+        Assert.True(code == 0, error);
+        Assert.Equal((string?)Cli.LastLine(undisturbed)["state_hash"], (string?)Cli.LastLine(output)["state_hash"]);
+        Assert.Contains("none lost, none twice", error, StringComparison.Ordinal);
+        var notices = Notices(output);
+        Assert.Single(notices, notice => notice.Contains("resuming from memory at step", StringComparison.Ordinal) && notice.Contains("1 slice from own memory, 1 slice from parity", StringComparison.Ordinal) && notice.Contains("no checkpoint was read", StringComparison.Ordinal));
+        Assert.DoesNotContain(notices, notice => notice.Contains("resuming from /", StringComparison.Ordinal));
+        Assert.True((long)Events(output).Last(line => (string?)line["event"] == "start")["step"]! > 0, output);
+    }
+
+    [Fact]
     public void Random_faults_of_all_kinds_end_in_the_same_bits()
     {
         Assert.SkipUnless(GlooLibrary.WhyMissing() is null, GlooLibrary.WhyMissing() ?? "");

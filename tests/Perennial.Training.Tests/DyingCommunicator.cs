@@ -5,10 +5,17 @@ namespace Perennial.Training.Tests;
 /// <summary>A process that died, as its own thread sees it.</summary>
 public sealed class SimulatedDeathException : Exception;
 
-/// <summary>A rank whose process dies in its n-th all-reduce: without a word, as by SIGKILL.</summary>
-internal sealed class DyingCommunicator(ThreadCommunicator inner, int at) : ICommunicator
+/// <summary>A rank whose process dies in an all-reduce: without a word, as by SIGKILL.</summary>
+/// <param name="inner">The rank.</param>
+/// <param name="dies">Whether it dies in its n-th.</param>
+internal sealed class DyingCommunicator(ThreadCommunicator inner, Func<int, bool> dies) : ICommunicator
 {
     private int calls;
+
+    public DyingCommunicator(ThreadCommunicator inner, int at)
+        : this(inner, call => call == at)
+    {
+    }
 
     public int Rank => inner.Rank;
 
@@ -18,7 +25,7 @@ internal sealed class DyingCommunicator(ThreadCommunicator inner, int at) : ICom
 
     public void AllReduce(nint data, long count, ElementType type, Reduction reduction = Reduction.Sum, CallOptions options = default)
     {
-        if (++calls == at)
+        if (dies(++calls))
         {
             inner.Kill();
             throw new SimulatedDeathException();

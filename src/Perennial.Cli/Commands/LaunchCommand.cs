@@ -47,8 +47,8 @@ internal static class LaunchCommand
             var parity = Parity(bound.Resilience, places, context.Error.WriteLine);
             var plan = parsed.GetValue(chaos) is { } text ? ChaosPlan.Parse(text) : null;
             var restarts = bound.Resilience.Policy.Create().Restarts;
-            // A restart is from disk: nothing is kept in memory for it. Under a fixed shape what outlives a process is its peers' memory and the checkpoints.
-            var keeps = bound.Resilience.Snapshot.IsOn && !restarts && bound.Parallel is not { IsFixed: true };
+            // A restart is from disk: nothing is kept in memory for it.
+            var keeps = bound.Resilience.Snapshot.IsOn && !restarts;
             if (plan?.WhyNever(count, keeps ? places : 0) is { } never) throw PerennialException.Usage($"--chaos {parsed.GetValue(chaos)}: {never}");
             var folder = new RunFolder(parsed.GetValue(run) ?? Path.Combine("runs", bound.Name));
             GlooLibrary.Load();

@@ -34,8 +34,8 @@ public sealed unsafe class SlicedRestore(Guid runId, IReadOnlyCollection<Snapsho
     public IReadOnlyList<string> Lines => lines;
 
     /// <summary>
-    /// What the managers hold. Waits, for as long as <paramref name="patience"/>, for those that do not answer yet and for trainers that may
-    /// still finish a snapshot.
+    /// What the managers hold. Waits, for as long as <paramref name="patience"/>, for those that do not answer yet and for snapshots that may
+    /// still be finished.
     /// </summary>
     public IReadOnlyDictionary<SnapshotEndpoint, IReadOnlyList<RankInventory>> Gather(TimeSpan patience, CancellationToken cancellation = default)
     {
@@ -55,7 +55,8 @@ public sealed unsafe class SlicedRestore(Guid runId, IReadOnlyCollection<Snapsho
                     // Dead, or not up yet.
                 }
             }
-            var busy = held.Values.SelectMany(ranks => ranks).Any(rank => rank.Slots.Any(slot => slot is { Kind: SlotKind.Data, State: SlotState.Writing } && (slot.Landed || rank.TrainerAlive)));
+            var all = held.Values.SelectMany(ranks => ranks).ToList();
+            var busy = all.Any(rank => rank.Slots.Any(slot => slot is { Kind: SlotKind.Data, State: SlotState.Writing } && (slot.Landed ? CanFinish(all, rank, slot.Step) : rank.TrainerAlive)));
             if ((held.Count == managers.Count && !busy) || Stopwatch.GetElapsedTime(start) > patience) return held;
             cancellation.ThrowIfCancellationRequested();
             cancellation.WaitHandle.WaitOne(Pause);
@@ -85,6 +86,10 @@ public sealed unsafe class SlicedRestore(Guid runId, IReadOnlyCollection<Snapsho
         }
         return null;
     }
+
+    /// <summary>Whether the parity that a slice waits for may still come: the others of its group have the step too, or a trainer that may bring it.</summary>
+    private static bool CanFinish(IReadOnlyList<RankInventory> all, RankInventory rank, long step) => Enumerable.Range(rank.Rank - rank.Identity.GroupIndex, rank.Identity.GroupSize).All(member =>
+        all.Any(other => other.Rank == member && (other.TrainerAlive || other.Slots.Any(slot => slot is { Kind: SlotKind.Data, Landed: true } && slot.Step == step))));
 
     private SlicedReport? Read(FoundSnapshot snapshot, long step, Action<nint> load)
     {

@@ -94,7 +94,7 @@ public sealed class SnapshotAgent : IDisposable
 
     /// <summary>
     /// Starts the snapshot of a step, or says why not: one that cannot keep up is skipped, never queued. All ranks of a run must take the same
-    /// steps, so let them agree first where one may have to skip; a coordinator gives a step up that not all took.
+    /// steps, so let them agree first where one may have to skip; a coordinator gives a step up that not all took (<see cref="Decline"/> spares it the wait).
     /// </summary>
     /// <param name="step">The optimizer step just done.</param>
     /// <param name="state">The rank's slice of the state, in order; at most the identity's bytes in all. The rest is filled with zeros.</param>
@@ -142,6 +142,28 @@ public sealed class SnapshotAgent : IDisposable
         }
         Copy(job);
         return new(true, "");
+    }
+
+    /// <summary>Tells that this rank does not take a step that others may have begun: the coordinator then gives it up at once instead of waiting for it.</summary>
+    /// <param name="step">The step.</param>
+    public void Decline(long step)
+    {
+        lock (gate)
+        {
+            if (attachment is null) return;
+            try
+            {
+                attachment.Client.Abort(options.Identity.Rank, options.Epoch, step, onlyUnprepared: true);
+            }
+            catch (SnapshotRefusedException)
+            {
+                // Another trainer has the rank: its word counts.
+            }
+            catch (IOException error)
+            {
+                Lose(error);
+            }
+        }
     }
 
     /// <summary>Waits until the state may change again.</summary>

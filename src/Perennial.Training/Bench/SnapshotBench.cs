@@ -168,7 +168,8 @@ public static class SnapshotBench
         {
             (this.state, folder) = (state, options.Folder);
             var settings = new MemorySettings { RunId = options.RunId, Managers = new Dictionary<string, SnapshotEndpoint>(StringComparer.Ordinal) { ["local"] = options.Manager } };
-            (bytes, copy, memory) = (new StateBytes(state), new StateSnapshot(state), new MemorySnapshots(settings, state, problem));
+            (bytes, copy) = (new StateBytes(state, state.Parameters), new StateSnapshot(state));
+            memory = new MemorySnapshots(settings, bytes, () => state.Progress.Step, problem);
             memory.Join(null, ["local"]);
         }
 
@@ -216,7 +217,6 @@ public static class SnapshotBench
         {
             writing.GetAwaiter().GetResult();
             memory.Dispose();
-            bytes.Dispose();
             copy.Dispose();
         }
 

@@ -43,20 +43,20 @@ internal sealed class CheckpointWriter : IDisposable
     /// Orders the checkpoint of the present step of a snapshot manager, before the step's snapshot is begun. No earlier write may be under way.
     /// False where this process must write it (<see cref="Begin"/>): no manager can or does, or the last one did not come to it.
     /// </summary>
-    public bool Order(MemorySnapshots memory)
+    public bool Order(MemorySnapshots memory, StateBytes bytes)
     {
         if (!IsForManagers || IsMissed) return false;
         var clock = Stopwatch.GetTimestamp();
         try
         {
-            form ??= CheckpointFiles.Form(store.Root, parts.Recipe.Resilience.Keep, parts.State, memory.Bytes, parts.Config, parts.Data.Tokenizer, exports).Encode();
+            form ??= CheckpointFiles.Form(store.Root, parts.Recipe.Resilience.Keep, parts.State, bytes, parts.Config, parts.Data.Tokenizer, exports).Encode();
         }
         catch (Exception error) when (FileErrors.Is(error))
         {
             // The temporary folder is full; what follows from a full disk is decided where checkpoints are written.
             return false;
         }
-        if (memory.Order(form, parts.TrunkStep) is not { } placed) return false;
+        if (memory.Order(form, bytes.Count, parts.TrunkStep) is not { } placed) return false;
         order = placed;
         writing = placed.Ended.ContinueWith(ended => Written(placed, ended.Result, clock), CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
         return true;

@@ -1,25 +1,23 @@
 using System.Diagnostics;
-using System.Globalization;
 using Perennial.Resilience.Groups;
 using Perennial.Resilience.Snapshots;
-using Perennial.Training.State;
 
 namespace Perennial.Training.Memory;
 
 /// <summary>
-/// The training state outside the trainers. Every process has the whole state; every process copies its slices of it into its node's manager
+/// The training state outside the trainers. Every process copies its slices of it into its node's manager
 /// after a step, beside the next step's forward and backward where a processor is idle for that, else before them on all threads; the leader
 /// commits the step once all slices (and their parity) are there. Before the next update each process waits for that decision, so what memory
-/// holds is never more than one step behind. A process that starts with less takes the state back: slices that are there from their managers,
-/// lost ones from parity.
+/// holds is never more than one step behind. Processes that start with less take the state back: slices that are there from their managers,
+/// lost ones from parity (<see cref="ReplicaRestore"/>, <see cref="PartRestore"/>).
 /// </summary>
 /// <param name="settings">Where to.</param>
-/// <param name="state">The state.</param>
+/// <param name="state">The state; this object's from here on.</param>
+/// <param name="present">The present step.</param>
 /// <param name="alarm">Takes what goes wrong and training survives.</param>
-internal sealed class MemorySnapshots(MemorySettings settings, TrainingState state, Action<string> alarm) : IDisposable
+internal sealed class MemorySnapshots(MemorySettings settings, ISlicedState state, Func<long> present, Action<string> alarm) : IDisposable
 {
     private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(2), MostWait = TimeSpan.FromSeconds(1), MostCopy = TimeSpan.FromSeconds(30), Nap = TimeSpan.FromMilliseconds(0.3);
-    private readonly StateBytes bytes = new(state);
     private SliceCopies? copies;
     private GroupCommit? coordinator;
     private SnapshotSlices? slices;
@@ -37,25 +35,6 @@ internal sealed class MemorySnapshots(MemorySettings settings, TrainingState sta
 
     /// <summary>Whether this process can take part in the next snapshot; all must, so they tell each other beside the gradients.</summary>
     public bool IsReady => copies is { IsAttached: true } && (!isOverdue || copies.IsSettled);
-
-    /// <summary>Takes the newest whole snapshot if it is newer than the state; says how, or null. For a process that finds nobody alive.</summary>
-    public string? Restore()
-    {
-        var clock = Stopwatch.GetTimestamp();
-        var restore = new SlicedRestore(settings.RunId, [.. settings.Managers.Values.Distinct()], Timeout);
-        var held = restore.Gather(TimeSpan.FromSeconds(3));
-        var found = FoundSnapshot.Among(held, bytes.Count, bytes.LayoutHash);
-        var before = state.Progress.Step;
-        var done = restore.Run(found, before, bytes.Count, from => bytes.Load(from, "the snapshot in memory"));
-        foreach (var line in restore.Lines) alarm(line);
-        if (done is not { } restored)
-        {
-            if (found.Any(snapshot => snapshot.Steps.Any(step => step > before)))
-                alarm($"what is left in memory cannot be restored ({held.Count} of {settings.Managers.Values.Distinct().Count()} managers answer); {(before > 0 ? $"going on from the checkpoint of step {before} on disk" : "there is no checkpoint on disk: starting over")}");
-            return null;
-        }
-        return string.Create(CultureInfo.InvariantCulture, $"resuming from memory at step {restored.Report.Step} ({restored.Report}; {Stopwatch.GetElapsedTime(clock).TotalMilliseconds:F0} ms); no checkpoint was read");
-    }
 
     /// <summary>
     /// Takes up the duty of a new membership; everyone calls it together. The leader first makes what stands in memory hold: newer managers'
@@ -75,31 +54,29 @@ internal sealed class MemorySnapshots(MemorySettings settings, TrainingState sta
         {
             var managers = slices.All.ToDictionary(slice => slice.Id, slice => settings.Managers[slice.Node]);
             coordinator = new GroupCommit(settings.RunId, (ulong)agreed[0], slices.Groups, managers, Timeout);
-            agreed[1] = Settle(coordinator, TimeSpan.FromMilliseconds(200), state.Progress.Step) ?? state.Progress.Step;
+            agreed[1] = Settle(coordinator, TimeSpan.FromMilliseconds(200), present()) ?? present();
         }
         group?.Broadcast<long>(agreed, 0);
         epoch = (ulong)agreed[0];
-        copies = new SliceCopies(settings, bytes, slices, rank, (ulong)agreed[0], agreed[1], alarm, nodeOfRank.Count(node => node == nodeOfRank[rank]));
+        copies = new SliceCopies(settings, state, slices, rank, epoch, agreed[1], alarm, nodeOfRank.Count(node => node == nodeOfRank[rank]));
         (isOverdue, mustRetire) = (false, true);
     }
-
-    /// <summary>Index of the state's bytes.</summary>
-    public StateBytes Bytes => bytes;
 
     /// <summary>
     /// Orders the checkpoint of the present step of a manager, which writes it once the step's snapshot is committed, whoever lives then. To be called
     /// before <see cref="Offer"/>, by the process that decides.
     /// </summary>
     /// <param name="form">What makes the state a checkpoint.</param>
+    /// <param name="count">Bytes of the whole state, which the slices are together.</param>
     /// <param name="pinned">A step whose checkpoint stays beside the newest; null for none.</param>
     /// <returns>Null where no manager takes the order.</returns>
-    public CheckpointOrder? Order(EncodedForm form, long? pinned)
+    public CheckpointOrder? Order(EncodedForm form, long count, long? pinned)
     {
         if (coordinator is null || slices is null) return null;
-        var size = slices.SliceBytes(bytes.Count);
+        var size = state.SliceBytes(slices);
         // The same manager for whoever leads: it never writes two at once.
         var node = slices.All[0].Node;
-        var order = new PersistOrder(epoch, state.Progress.Step, slices.Tag, size, bytes.LayoutHash(size), bytes.Count, pinned, form.Hash, [.. settings.Managers.Values.Distinct()]);
+        var order = new PersistOrder(epoch, present(), slices.Tag, size, state.LayoutHash(size), count, pinned, form.Hash, [.. settings.Managers.Values.Distinct()]);
         try
         {
             return persisting = CheckpointOrder.Place(settings, node, order, form, Timeout, alarm);
@@ -115,20 +92,19 @@ internal sealed class MemorySnapshots(MemorySettings settings, TrainingState sta
     public void Offer()
     {
         if (copies is null) return;
-        var step = state.Progress.Step;
-        // What is not yet decided is waited for here only by the one who decides: a coordinator does one thing at a time.
-        if (!Decided(MostWait) || !bytes.Refresh())
-        {
-            Account = Account with { Skipped = Account.Skipped + 1 };
-            return;
-        }
+        var step = present();
+        // What is not yet decided is waited for here only by the one who decides.
+        Decided(MostWait);
         var start = Stopwatch.GetTimestamp();
-        var started = copies.Offer(step);
+        var started = state.Refresh();
+        if (started) started = copies.Offer(step);
+        else copies.Decline(step);
         var stall = Account.Stall + Stopwatch.GetElapsedTime(start).TotalSeconds;
         Account = started ? Account with { Stall = stall, Taken = Account.Taken + 1 } : Account with { Stall = stall, Skipped = Account.Skipped + 1 };
         if (coordinator is null) return;
+        // Others may have begun what could not be begun here: that is decided too. A coordinator does one thing at a time.
         var (deciding, arrangement, left) = (coordinator, slices!, leaving.Token);
-        committing = Task.Run(() => Decide(deciding, arrangement, step, left));
+        committing = committing.ContinueWith(_ => Decide(deciding, arrangement, step, left), CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
     }
 
     /// <summary>Returns when the state may change: everything is copied.</summary>
@@ -147,7 +123,7 @@ internal sealed class MemorySnapshots(MemorySettings settings, TrainingState sta
         copies.NoteStanding();
         isOverdue = !copies.IsSettled;
         // What a lost manager left undecided is decided once it, or another in its place, answers.
-        if (isOverdue && coordinator is { } deciding && committing.IsCompleted) committing = Task.Run(() => Settle(deciding, TimeSpan.Zero, state.Progress.Step));
+        if (isOverdue && coordinator is { } deciding && committing.IsCompleted) committing = Task.Run(() => Settle(deciding, TimeSpan.Zero, present()));
         Account = Account with { Stall = Account.Stall + Stopwatch.GetElapsedTime(start).TotalSeconds };
     }
 
@@ -170,7 +146,7 @@ internal sealed class MemorySnapshots(MemorySettings settings, TrainingState sta
     {
         Leave();
         leaving.Dispose();
-        bytes.Dispose();
+        state.Dispose();
     }
 
     private bool Decided(TimeSpan patience)

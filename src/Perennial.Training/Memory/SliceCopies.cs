@@ -13,7 +13,7 @@ internal sealed class SliceCopies : IDisposable
 {
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(200);
     private readonly MemorySettings settings;
-    private readonly StateBytes state;
+    private readonly ISlicedState state;
     private readonly SnapshotSlices slices;
     private readonly SnapshotSlice[] mine;
     private readonly SnapshotAgent?[] agents;
@@ -34,7 +34,7 @@ internal sealed class SliceCopies : IDisposable
     /// <param name="standing">The step that this membership goes on from.</param>
     /// <param name="alarm">Takes what goes wrong and training survives.</param>
     /// <param name="neighbours">Processes of this membership on this node, this one included.</param>
-    public SliceCopies(MemorySettings settings, StateBytes state, SnapshotSlices slices, int rank, ulong epoch, long standing, Action<string> alarm, int neighbours)
+    public SliceCopies(MemorySettings settings, ISlicedState state, SnapshotSlices slices, int rank, ulong epoch, long standing, Action<string> alarm, int neighbours)
     {
         (this.settings, this.state, this.slices, this.epoch, this.standing, this.alarm) = (settings, state, slices, epoch, standing, alarm);
         mine = [.. slices.All.Where(slice => slice.Writer == rank)];
@@ -64,13 +64,13 @@ internal sealed class SliceCopies : IDisposable
     }
 
     /// <summary>The memory that a slice has.</summary>
-    public static SlotIdentity Identity(SnapshotSlice slice, SnapshotSlices slices, Guid run, StateBytes state)
+    public static SlotIdentity Identity(SnapshotSlice slice, SnapshotSlices slices, Guid run, ISlicedState state)
     {
-        var bytes = slices.SliceBytes(state.Count);
+        var bytes = state.SliceBytes(slices);
         return new(run, slice.Id, state.LayoutHash(bytes), bytes, slice.GroupSize, slice.GroupIndex, slice.Losses);
     }
 
-    /// <summary>Starts copying the step; false, with the reason told, where a slice could not begin.</summary>
+    /// <summary>Starts copying the step; false, with the reason told, where a slice could not begin: nobody then waits for it.</summary>
     public bool Offer(long step)
     {
         lock (gate)
@@ -78,12 +78,12 @@ internal sealed class SliceCopies : IDisposable
             var started = true;
             for (var i = 0; i < mine.Length; i++)
             {
-                var bytes = slices.SliceBytes(state.Count);
                 try
                 {
-                    var offer = agents[i]?.Offer(step, state.Ranges(mine[i].Number * bytes, bytes)) ?? new SnapshotOffer(false, "its manager is not there");
+                    var offer = agents[i]?.Offer(step, state.Ranges(slices, mine[i])) ?? new SnapshotOffer(false, "its manager is not there");
                     if (offer.Started) continue;
                     Tell($"slice {mine[i].Number} of step {step} was not copied: {offer.Reason}");
+                    agents[i]?.Decline(step);
                 }
                 catch (SnapshotRefusedException fenced)
                 {
@@ -95,6 +95,13 @@ internal sealed class SliceCopies : IDisposable
             }
             return started;
         }
+    }
+
+    /// <summary>Has others not wait for a step that is not copied here.</summary>
+    public void Decline(long step)
+    {
+        lock (gate)
+            foreach (var agent in agents) agent?.Decline(step);
     }
 
     /// <summary>Returns when the state may change.</summary>

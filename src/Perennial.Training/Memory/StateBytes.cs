@@ -9,28 +9,29 @@ using TorchSharp;
 namespace Perennial.Training.Memory;
 
 /// <summary>
-/// The whole training state as one row of bytes, without a copy: the progress (length, JSON line, zeros), the flat parameters, every slot. Any
-/// slice of it is a few ranges of memory.
+/// A process's training state as one row of bytes, without a copy: the progress (length, JSON line, zeros), the flat weights, every slot. Any
+/// slice of it is a few ranges of memory. Replicas cut it in equal slices.
 /// </summary>
 /// <param name="state">The state.</param>
-internal sealed unsafe class StateBytes(TrainingState state) : IDisposable
+/// <param name="weights">The weights that are kept: those of the state, or the piece of them that only this process has.</param>
+internal sealed unsafe class StateBytes(TrainingState state, FlatParameters weights) : ISlicedState
 {
     private const int ProgressRoom = 1 << 20;
     private readonly byte* progress = (byte*)NativeMemory.AllocZeroed(ProgressRoom);
 
     /// <summary>Bytes in all.</summary>
-    public long Count { get; } = ProgressRoom + Buffers(state).Sum(Bytes);
+    public long Count { get; } = ProgressRoom + Buffers(state, weights).Sum(Bytes);
 
     /// <summary>Where the progress begins: the number of its bytes, then they.</summary>
     public static long ProgressStart => 0;
 
-    /// <summary>Where the parameters begin, then where each slot does.</summary>
+    /// <summary>Where the weights begin, then where each slot does.</summary>
     public IReadOnlyList<long> Starts
     {
         get
         {
             var (starts, at) = (new List<long>(), (long)ProgressRoom);
-            foreach (var values in Buffers(state))
+            foreach (var values in Buffers(state, weights))
             {
                 starts.Add(at);
                 at += Bytes(values);
@@ -39,7 +40,7 @@ internal sealed unsafe class StateBytes(TrainingState state) : IDisposable
         }
     }
 
-    /// <summary>Takes the present progress in; false where it has grown too large.</summary>
+    /// <inheritdoc/>
     public bool Refresh()
     {
         // As it stands in a checkpoint's file.
@@ -52,12 +53,18 @@ internal sealed unsafe class StateBytes(TrainingState state) : IDisposable
         return true;
     }
 
-    /// <summary>Where the bytes of a slice are; fewer than asked for where the state ends before.</summary>
+    /// <inheritdoc/>
+    public long SliceBytes(SnapshotSlices slices) => slices.SliceBytes(Count);
+
+    /// <inheritdoc/>
+    public IReadOnlyList<StateRange> Ranges(SnapshotSlices slices, SnapshotSlice slice) => Ranges(slice.Number * SliceBytes(slices), SliceBytes(slices));
+
+    /// <summary>Where the bytes of a stretch are; fewer than asked for where the state ends before.</summary>
     public IReadOnlyList<StateRange> Ranges(long start, long bytes)
     {
         var ranges = new List<StateRange>();
         var at = 0L;
-        foreach (var (address, length) in Buffers(state).Select(values => (TensorMemory.Pointer(values), Bytes(values))).Prepend(((nint)progress, ProgressRoom)))
+        foreach (var (address, length) in Buffers(state, weights).Select(values => (TensorMemory.Pointer(values), Bytes(values))).Prepend(((nint)progress, ProgressRoom)))
         {
             var (from, to) = (Math.Max(start, at), Math.Min(start + bytes, at + length));
             if (from < to) ranges.Add(new StateRange((nint)(address + (from - at)), to - from));
@@ -75,7 +82,7 @@ internal sealed unsafe class StateBytes(TrainingState state) : IDisposable
         if (length is < 2 or > ProgressRoom - sizeof(int)) throw Core.PerennialException.Damaged($"{origin}: the progress has an impossible length");
         var restored = ProgressJson.Read(Encoding.UTF8.GetString(from + sizeof(int), length), origin);
         from += ProgressRoom;
-        foreach (var values in Buffers(state))
+        foreach (var values in Buffers(state, weights))
         {
             Buffer.MemoryCopy(from, (void*)TensorMemory.Pointer(values), Bytes(values), Bytes(values));
             from += Bytes(values);
@@ -83,17 +90,17 @@ internal sealed unsafe class StateBytes(TrainingState state) : IDisposable
         state.Progress = restored;
     }
 
-    /// <summary>What the state consists of, with the size of a slice: memory of anything else is not this state's.</summary>
+    /// <inheritdoc/>
     public ulong LayoutHash(long sliceBytes)
     {
-        var names = string.Join('\n', state.Parameters.Layout.Entries.Select(entry => $"{entry.Name} {string.Join('x', entry.Shape)}").Concat(state.Slots.Select(slot => $"{slot.Name} {slot.Values.dtype} {slot.Values.NumberOfElements}")));
+        var names = string.Join('\n', weights.Layout.Entries.Select(entry => $"{entry.Name} {string.Join('x', entry.Shape)}").Concat(state.Slots.Select(slot => $"{slot.Name} {slot.Values.dtype} {slot.Values.NumberOfElements}")));
         return XxHash3.HashToUInt64(Encoding.UTF8.GetBytes($"{names}\nslices of {sliceBytes}"));
     }
 
     /// <inheritdoc/>
     public void Dispose() => NativeMemory.Free(progress);
 
-    private static IEnumerable<torch.Tensor> Buffers(TrainingState state) => state.Slots.Select(slot => slot.Values).Prepend(state.Parameters.Values);
+    private static IEnumerable<torch.Tensor> Buffers(TrainingState state, FlatParameters weights) => state.Slots.Select(slot => slot.Values).Prepend(weights.Values);
 
     private static long Bytes(torch.Tensor values) => values.NumberOfElements * values.ElementSize;
 }

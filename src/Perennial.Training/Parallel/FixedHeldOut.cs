@@ -1,4 +1,5 @@
 using Perennial.Models;
+using Perennial.Optimization;
 using Perennial.Resilience.Layouts;
 using Perennial.Resilience.Plans;
 using Perennial.Tensors;
@@ -39,6 +40,28 @@ internal sealed class FixedHeldOut : IDisposable
     {
         Gather();
         scoring?.Evaluate(weights);
+    }
+
+    /// <summary>Scores the weights that the optimizer means to be used in place of those it trains: each rank has them of what it updates.</summary>
+    /// <exception cref="Resilience.Groups.CommunicatorException">A rank was lost.</exception>
+    public void Evaluate(DerivedWeights derived, IReadOnlyList<Tensors.StateSlot> slots)
+    {
+        using var scope = TorchSharp.torch.NewDisposeScope();
+        using var _ = TorchSharp.torch.no_grad();
+        var own = decoder.Kept.Values.clone();
+        try
+        {
+            var values = TorchSharp.torch.empty_like(decoder.Trained.Values);
+            derived.Fill(decoder.Trained.Values, slots, values);
+            decoder.Trained.Values.copy_(values);
+            decoder.Publish();
+            Evaluate(derived.Name);
+        }
+        finally
+        {
+            decoder.Kept.Values.copy_(own);
+            decoder.Model.ParametersChanged();
+        }
     }
 
     /// <summary>Brings the present weights onto the leader.</summary>

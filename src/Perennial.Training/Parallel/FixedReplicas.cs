@@ -10,7 +10,8 @@ namespace Perennial.Training.Parallel;
 /// <summary>The processes of a parallel shape as the loop sees them: data ranks take rows, everyone takes every step.</summary>
 /// <param name="decoder">This rank's part.</param>
 /// <param name="epoch">The membership's number.</param>
-internal sealed class FixedReplicas(ParallelDecoder decoder, Func<long> epoch) : IReplicas
+/// <param name="canSnapshot">Whether this process can take part in a snapshot of the step under way.</param>
+internal sealed class FixedReplicas(ParallelDecoder decoder, Func<long> epoch, Func<bool> canSnapshot) : IReplicas
 {
     public bool IsLeader => decoder.Rank == 0;
 
@@ -21,7 +22,7 @@ internal sealed class FixedReplicas(ParallelDecoder decoder, Func<long> epoch) :
     /// <summary>When the exchange of the present step began; 0 before the first.</summary>
     public long Called { get; private set; }
 
-    /// <summary>Whether a step broke after this rank's optimizer had moved: weights are of two steps, and only a saved state helps.</summary>
+    /// <summary>Whether this rank's state is of no step, and only a saved one helps: a step broke after the optimizer had moved, or the state was being replaced.</summary>
     public bool IsTorn { get; set; }
 
     public StepShares Shares(int rows) => new([.. ParallelShares.Of(rows, decoder.Placement.Shape.Data).Select(range => (IReadOnlyList<Range>)[range])]);
@@ -35,9 +36,9 @@ internal sealed class FixedReplicas(ParallelDecoder decoder, Func<long> epoch) :
         Called = Stopwatch.GetTimestamp();
         work.Buckets?.Wait();
         decoder.Complete();
-        double[] small = [decoder.CountsLoss ? work.Loss : 0, stop ? 1 : 0];
+        double[] small = [decoder.CountsLoss ? work.Loss : 0, stop ? 1 : 0, canSnapshot() ? 1 : 0];
         decoder.Groups.World.AllReduce<double>(small);
-        return new(small[0], small[1] > 0, false, Snapshot: false);
+        return new(small[0], small[1] > 0, false, Snapshot: small[2] >= decoder.Groups.World.Size);
     }
 
     public GradientNorm Norm(torch.Tensor gradients) => decoder.Norm();

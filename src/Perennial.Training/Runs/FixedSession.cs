@@ -4,6 +4,7 @@ using System.Text;
 using Perennial.Core;
 using Perennial.Core.Recipes;
 using Perennial.Optimization;
+using Perennial.Resilience;
 using Perennial.Resilience.Groups;
 using Perennial.Resilience.Plans;
 using Perennial.Resilience.Universal;
@@ -11,6 +12,7 @@ using Perennial.Tensors;
 using Perennial.Training.Bench;
 using Perennial.Training.Checkpoints;
 using Perennial.Training.Loop;
+using Perennial.Training.Memory;
 using Perennial.Training.Parallel;
 using Perennial.Training.Practices;
 using Perennial.Training.State;
@@ -19,8 +21,8 @@ namespace Perennial.Training.Runs;
 
 /// <summary>
 /// One rank's part in a run under a fixed parallel shape. Rank 0 leads: it writes the run folder. Checkpoints are everyone's. When a rank is
-/// lost, the others wait for its successor; what it held comes from its peers' memory where they have all of it, else all go back to the
-/// newest checkpoint.
+/// lost, the others wait for its successor; what it held comes from its peers where they have all of it, else all go back to the newest
+/// snapshot in the managers' memory, or to a checkpoint where that is newer or all there is.
 /// </summary>
 internal sealed class FixedSession : IRunSession
 {
@@ -38,6 +40,8 @@ internal sealed class FixedSession : IRunSession
     private readonly TrainingLoop loop;
     private readonly GradientPass pass;
     private readonly ShardedCheckpointWriter writer;
+    private readonly FixedMemory? memory;
+    private SavingSchedule saving;
     private double ceiling;
     private bool hasState;
     private RunResult? told;
@@ -48,11 +52,13 @@ internal sealed class FixedSession : IRunSession
         decoder = parts.Parallel!;
         state = new ShardedState(decoder, parts.Optimizer.Slots, [.. parts.State.Slots.Skip(parts.Optimizer.Slots.Count)]);
         world = new FixedWorld(options.Parallel!);
-        replicas = new FixedReplicas(decoder, () => world.Epoch);
+        saving = Schedule();
+        memory = options.Memory is { } kept ? new FixedMemory(kept, decoder, parts.State) : null;
+        replicas = new FixedReplicas(decoder, () => world.Epoch, () => memory is { Snapshots.IsReady: true } && (!IsLeader || saving.SnapshotDue(Progress.Step + 1)));
         service = new FixedHeldOut(parts, decoder, Tell);
         IPasses passes = decoder.Placement.Shape.Pipeline > 1 ? new PipelinePasses(parts.Objective, decoder.Model, () => decoder.Groups.Pipeline) : new PlainPasses(() => parts.Objective, decoder.Model);
         pass = new GradientPass(parts, replicas, passes);
-        loop = new TrainingLoop(parts, replicas, pass, new PracticeServices(parts, service.Evaluate, pass, Tell), Tell, () => { }, () => { }, cancellation);
+        loop = new TrainingLoop(parts, replicas, pass, new PracticeServices(parts, service.Evaluate, pass, Tell), Tell, () => memory?.Snapshots.WaitDecided(), () => { }, cancellation);
         writer = new ShardedCheckpointWriter(parts, state, folder.Checkpoints);
     }
 
@@ -87,6 +93,7 @@ internal sealed class FixedSession : IRunSession
     /// <inheritdoc/>
     public void Dispose()
     {
+        memory?.Dispose();
         writer.Dispose();
         // What still waits for another process ends with the group.
         decoder.Leave();
@@ -114,15 +121,18 @@ internal sealed class FixedSession : IRunSession
                 if (lost is null) decoder.Join(world.Join());
                 else
                 {
+                    memory?.Snapshots.Leave();
                     writer.Abandon();
                     decoder.Leave();
                     decoder.Join(world.Rejoin(lost));
                 }
                 var clock = Stopwatch.GetTimestamp();
                 state.Meet();
+                memory?.Meet(World, options.Parallel!.Node);
                 if (!hasState) Open();
                 var begins = !hasState;
                 var how = Agree();
+                memory?.Join();
                 // The new recipe is written when what it goes on from is settled: a kill in between settles it again.
                 if (begins && IsLeader) folder.WriteRecipe(parts.Recipe);
                 Start(first, how, new RecoveryPhases(detected, world.Phases.Agree, world.Phases.Group, 0, Stopwatch.GetElapsedTime(clock).TotalSeconds, double.NaN));
@@ -143,7 +153,7 @@ internal sealed class FixedSession : IRunSession
         folder.Checkpoints.Clean();
     }
 
-    /// <summary>Finds out who has which state and completes it: from peers where they have everything, else from disk, else from the beginning.</summary>
+    /// <summary>Finds out who has which state and completes it: from peers where they have everything, else from the managers' memory, else from disk, else from the beginning.</summary>
     private string Agree()
     {
         const int fields = 2;
@@ -152,15 +162,25 @@ internal sealed class FixedSession : IRunSession
         var whole = Enumerable.Range(0, World.Size).Where(rank => all[fields * rank] == 1).ToList();
         var steps = whole.Select(rank => all[fields * rank + 1]).Distinct().ToList();
         var without = Enumerable.Range(0, World.Size).Except(whole).ToHashSet();
-        string how;
+        string? how;
         if (steps.Count == 1 && without.Count == 0) how = "nothing was lost";
         else if (steps.Count == 1 && state.Layout.Slots.All(slot => TransferPlan.Missing(slot.Layout, slot.Layout, new TransferOptions(without)).Count == 0)) how = FromPeers(whole[0], without);
+        else how = FromMemory();
+        if (how is not null) NoteDurable();
         else how = FromDisk();
         (hasState, replicas.IsTorn) = (true, false);
         parts.Model.ParametersChanged();
         loop.RestorePractices();
         if (without.Count > 0 || steps.Count > 1) loop.Forget();
         return how;
+    }
+
+    /// <summary>What is on disk behind the present state, the same on every rank: they save together, or none does.</summary>
+    private void NoteDurable()
+    {
+        long[] newest = [folder.Checkpoints.List().Where(entry => entry.Step < Progress.Step).Select(entry => entry.Step).DefaultIfEmpty(-1).First()];
+        World.Broadcast<long>(newest, 0);
+        writer.DurableStep = newest[0];
     }
 
     private string FromPeers(int root, IReadOnlySet<int> without)
@@ -175,15 +195,30 @@ internal sealed class FixedSession : IRunSession
         }
         var text = GateExchange.Broadcast(World, decoder.Rank == root ? Encoding.UTF8.GetBytes(ProgressJson.Write(Progress)) : null, root);
         parts.State.Progress = ProgressJson.Read(Encoding.UTF8.GetString(text), "the state of a peer");
-        // Copies of one tensor that differ would be told here.
-        _ = StateSummary.Of(state.Layout, GateExchange.Gather(World, RankEvidence.Gather(state.Layout, decoder.Rank, buffers, Record())));
+        _ = Summary();
         double[] moved = [bytes];
         World.AllReduce<double>(moved);
         return $"the state of rank {string.Join(" and ", without.Order())} came from peers' memory ({moved[0] / (1 << 20):F1} MiB); no checkpoint was read";
     }
 
+    /// <summary>From the managers' memory, if nothing newer is whole on disk.</summary>
+    private string? FromMemory()
+    {
+        // A longer plan goes on from what the earlier one left on disk.
+        var isLonger = !hasState && earlierSteps < parts.Stages[^1].Steps;
+        var how = memory?.Restore(step => !isLonger && !folder.Checkpoints.List().Any(entry => entry.Step > step && CheckpointStore.Problem(entry) is null), () => replicas.IsTorn = true);
+        TellAlarms();
+        if (how is null) return null;
+        // Under ZeRO each rank has its piece of the weights back: the others' pieces come from them.
+        decoder.Publish();
+        _ = Summary();
+        return how;
+    }
+
     private string FromDisk()
     {
+        // Until everyone has all of it, nobody's state is of a step.
+        replicas.IsTorn = true;
         var newest = IsLeader ? folder.Checkpoints.Newest(reason => Tell(new Notice("warning", reason))) : null;
         var extension = newest is not null && !hasState && earlierSteps is { } before ? RunExtension.Plan(parts, folder, newest, before, line => Tell(new Notice("warning", line))) : null;
         extension?.Apply(folder);
@@ -243,7 +278,8 @@ internal sealed class FixedSession : IRunSession
     {
         long Every(Core.RunLength length) => length.ToSteps(parts.TotalSteps, parts.TokensPerStep);
         var evaluateEvery = Every(parts.Recipe.Evaluation.Every);
-        var saving = new SavingSchedule(parts.Recipe.Resilience, parts.TotalSteps, parts.TokensPerStep);
+        // Ranks that were there before and new ones measure alike.
+        saving = Schedule();
         while (Progress.Step < parts.TotalSteps)
         {
             if (Progress.Step >= options.StopAtStep) return false;
@@ -252,9 +288,11 @@ internal sealed class FixedSession : IRunSession
             saving.Note(Stopwatch.GetElapsedTime(clock).TotalSeconds);
             if (writer.Poll() is { } finished) Tell(finished);
             var step = Progress.Step;
+            if (loop.Agreement.Snapshot) memory!.Snapshots.Offer();
+            TellAlarms();
             var begun = Stopwatch.GetTimestamp();
             if ((saving.CheckpointDue(step) || saving.IsDeciding || step == parts.TrunkStep) && step < parts.TotalSteps && writer.Begin(World) is { } written) Tell(written);
-            if (saving.IsDeciding) Decide(saving, Stopwatch.GetElapsedTime(begun).TotalSeconds);
+            if (saving.IsDeciding) Decide(Stopwatch.GetElapsedTime(begun).TotalSeconds);
             if (step == parts.TotalSteps || (evaluateEvery > 0 && step % evaluateEvery == 0)) Evaluate(withSamples: true);
             if (loop.Agreement.Stop) return step >= parts.TotalSteps;
         }
@@ -262,9 +300,10 @@ internal sealed class FixedSession : IRunSession
     }
 
     /// <summary>The leader works out how often to save, and everyone does as it says.</summary>
-    private void Decide(SavingSchedule saving, double checkpointStall)
+    private void Decide(double checkpointStall)
     {
-        if (IsLeader) foreach (var line in saving.Decide(1, null, 0, 0, checkpointStall)) Tell(new Notice("info", line));
+        var snapshots = memory is { Snapshots: { Account: { Taken: > 0 } account, Protection: { } protection } } ? (Protection: ((int, int)?)protection, Stall: account.Stall / account.Taken) : (null, 0);
+        if (IsLeader) foreach (var line in saving.Decide(memory?.Nodes ?? 1, snapshots.Protection, memory?.Bytes ?? 0, snapshots.Stall, checkpointStall)) Tell(new Notice("info", line));
         long[] decided = [saving.Decided.Snapshot, saving.Decided.Checkpoint];
         World.Broadcast<long>(decided, 0);
         saving.Take((decided[0], decided[1]));
@@ -288,6 +327,8 @@ internal sealed class FixedSession : IRunSession
         if (told is not null) return told;
         if (completed && parts.Texts.All is not null && Progress.Step == parts.TotalSteps && IsLeaderWithout()) Evaluate(withSamples: false);
         Save();
+        if (memory is { Snapshots.Account: { Taken: > 0 } account }) Tell(new Notice("info", $"memory snapshots: {account.Taken} taken, {account.Skipped} skipped, the steps waited {account.Stall:F2} s for them"));
+        TellAlarms();
         var speed = loop.Work.Seconds > 0 ? loop.Work.Tokens / loop.Work.Seconds : 0;
         var result = new RunResult
         {
@@ -319,8 +360,10 @@ internal sealed class FixedSession : IRunSession
 
     private void Evaluate(bool withSamples)
     {
+        // Practices lend their weights to the model while they are scored.
+        memory?.Snapshots.WaitCopied();
         if (!parts.Practices.OfType<EvaluatePractice>().Any()) service.Evaluate("raw");
-        if (parts.Optimizer.Derived is { } derived) EvaluateDerived(derived);
+        if (parts.Optimizer.Derived is { } derived) service.Evaluate(derived, parts.Optimizer.Slots);
         foreach (var practice in parts.Practices) practice.AtInterval(loop.Context);
         if (!withSamples) return;
         service.Gather();
@@ -330,25 +373,15 @@ internal sealed class FixedSession : IRunSession
         TorchRuntime.ReleaseFreeMemory();
     }
 
-    /// <summary>Scores the weights that the optimizer means to be used in place of those it trains: each rank has them of what it updates.</summary>
-    private void EvaluateDerived(DerivedWeights derived)
+    /// <summary>What all ranks have; copies of one tensor that differ, and ranks of different steps, are told here.</summary>
+    private StateSummary Summary() => StateSummary.Of(state.Layout, GateExchange.Gather(World, RankEvidence.Gather(state.Layout, decoder.Rank, state.Buffers(), Record())));
+
+    private SavingSchedule Schedule() => new(parts.Recipe.Resilience, parts.TotalSteps, parts.TokensPerStep);
+
+    /// <summary>What went wrong with snapshots on other threads is told on this one.</summary>
+    private void TellAlarms()
     {
-        using var scope = TorchSharp.torch.NewDisposeScope();
-        using var _ = TorchSharp.torch.no_grad();
-        var own = decoder.Kept.Values.clone();
-        try
-        {
-            var values = TorchSharp.torch.empty_like(decoder.Trained.Values);
-            derived.Fill(decoder.Trained.Values, parts.Optimizer.Slots, values);
-            decoder.Trained.Values.copy_(values);
-            decoder.Publish();
-            service.Evaluate(derived.Name);
-        }
-        finally
-        {
-            decoder.Kept.Values.copy_(own);
-            decoder.Model.ParametersChanged();
-        }
+        foreach (var line in memory?.Alarms() ?? []) Tell(new Notice("warning", line));
     }
 
     private ProgressRecord Record() => ShardedCheckpoint.Record(Progress, parts.Recipe.Seed, parts.StreamFingerprint);
@@ -356,7 +389,7 @@ internal sealed class FixedSession : IRunSession
     /// <summary>Hash of the state of all ranks: content by logical place, so that it is the same under every shape.</summary>
     private string Hash()
     {
-        var summary = StateSummary.Of(state.Layout, GateExchange.Gather(World, RankEvidence.Gather(state.Layout, decoder.Rank, state.Buffers(), Record())));
+        var summary = Summary();
         var text = new StringBuilder($"perennial sharded state 1\n{ProgressJson.Write(Progress)}\n{parts.StreamFingerprint}\n{parts.Recipe.Seed}\n");
         foreach (var slot in summary.Slots)
             foreach (var (name, digest) in slot.Tensors.OrderBy(pair => pair.Key, StringComparer.Ordinal)) text.Append(slot.Slot.Name).Append(' ').Append(name).Append(' ').Append(digest).Append('\n');

@@ -9,17 +9,18 @@ namespace Perennial.Training.Runs;
 /// does not end the run.
 /// </summary>
 /// <param name="memory">Where the newest state outlives this process; null where only checkpoints do.</param>
+/// <param name="bytes">The state as that memory cuts it.</param>
 /// <param name="tell">Takes the events.</param>
-internal sealed class RunSaves(MemorySnapshots? memory, Action<RunEvent> tell)
+internal sealed class RunSaves(MemorySnapshots? memory, StateBytes? bytes, Action<RunEvent> tell)
 {
     private const int MostSaves = 15;
 
     /// <summary>Has a snapshot manager write the checkpoint of the present step, whose snapshot is about to be offered; false where this process must.</summary>
     public bool Order(CheckpointWriter writer)
     {
-        if (memory is null) return false;
+        if (memory is null || bytes is null) return false;
         Try(() => writer.Finish() is { } earlier ? [earlier] : []);
-        return writer.Order(memory);
+        return writer.Order(memory, bytes);
     }
 
     /// <summary>A step of writing a checkpoint.</summary>

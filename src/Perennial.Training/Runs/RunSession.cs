@@ -30,6 +30,7 @@ internal sealed class RunSession : IRunSession
     private readonly CancellationToken cancellation;
     private readonly IReplicas replicas;
     private readonly MemorySnapshots? memory;
+    private readonly StateBytes? bytes;
     private readonly HeldOutService heldOut;
     private readonly IReadOnlyList<IReadOnlyList<long>> probes;
     private readonly TrainingLoop loop;
@@ -50,8 +51,8 @@ internal sealed class RunSession : IRunSession
     {
         (this.parts, this.folder, this.options, this.observers, this.earlierSteps, this.cancellation) = (parts, folder, options, observers, earlierSteps, cancellation);
         saving = new SavingSchedule(parts.Recipe.Resilience, parts.TotalSteps, parts.TokensPerStep);
-        memory = options.Memory is { } kept ? new MemorySnapshots(kept, parts.State, alarms.Enqueue) : null;
-        saves = new RunSaves(memory, Tell);
+        if (options.Memory is { } kept) memory = new MemorySnapshots(kept, bytes = new StateBytes(parts.State, parts.State.Parameters), () => Progress.Step, alarms.Enqueue);
+        saves = new RunSaves(memory, bytes, Tell);
         var hooks = new StateHooks(parts.HashState, RestoreFromMemory, (group, nodes) => memory?.Join(group, nodes), () => memory?.IsReady == true && (!IsLeading || saving.SnapshotDue(Progress.Step + 1) || saving.CheckpointDue(Progress.Step + 1)));
         replicas = options.Parallel is { } settings ? new ElasticReplicas(settings, parts.Recipe, parts.Recipe.Training.MicroBatch ?? MicroBatches.DefaultRows(parts.Recipe.Training.Batch, parts.Config.Context), parts.State, hooks) : new SoloReplica();
         heldOut = new HeldOutService(parts, Tell);
@@ -179,7 +180,7 @@ internal sealed class RunSession : IRunSession
 
     private bool RestoreFromMemory()
     {
-        var how = memory?.Restore();
+        var how = bytes is null ? null : ReplicaRestore.Run(options.Memory!, bytes, Progress.Step, alarms.Enqueue);
         TellAlarms();
         if (how is null) return false;
         Tell(new Notice("info", how));

@@ -60,6 +60,18 @@ public sealed class SlicedRestoreTests
     }
 
     [Fact]
+    public void A_snapshot_whose_parity_cannot_come_any_more_is_not_waited_for()
+    {
+        using var place = new Nodes(3, ParityChoice.Xor);
+        place.Take(5);
+        place.BeginAndDie(6);
+        // Who waited for it would do so for all of this time.
+        var (report, state) = place.Restore(TimeSpan.FromHours(1));
+        Assert.Equal((5L, 3), (report!.Step, report.Sources[RestoreSource.OwnMemory]));
+        Assert.Equal(Nodes.Truth(5), state);
+    }
+
+    [Fact]
     public void Parity_that_was_damaged_before_it_was_hashed_repairs_nothing()
     {
         using var place = new Nodes(3, ParityChoice.Xor);
@@ -127,17 +139,29 @@ public sealed class SlicedRestoreTests
             }
         }
 
+        /// <summary>All trainers are gone when all slices but the last were copied.</summary>
+        public void BeginAndDie(long step)
+        {
+            Copy(step, slices.All.SkipLast(1));
+            foreach (var agent in agents) agent.Dispose();
+        }
+
         public void Take(long step, bool commit = true)
         {
-            Truth(step).CopyTo(new Span<byte>(state, Bytes));
-            var size = slices.SliceBytes(Bytes);
             // Without the last slice the step is never prepared everywhere.
-            foreach (var slice in slices.All.SkipLast(commit ? 0 : 1))
-                Assert.Equal("", agents[slice.Number].Offer(step, slice.Number * size >= Bytes ? [] : [new StateRange((nint)(state + slice.Number * size), Math.Min(size, Bytes - slice.Number * size))]).Reason);
-            foreach (var agent in agents) agent.WaitCopied();
+            Copy(step, slices.All.SkipLast(commit ? 0 : 1));
             using var coordinator = new GroupCommit(run, epoch, slices.Groups, slices.All.ToDictionary(slice => slice.Id, slice => Endpoint(slice.Node)), ClusterShape.Patience);
             var done = coordinator.Commit(step, commit ? ClusterShape.Patience : TimeSpan.FromMilliseconds(50));
             Assert.Equal(commit ? CommitOutcome.Committed : CommitOutcome.Aborted, done.Outcome);
+        }
+
+        private void Copy(long step, IEnumerable<SnapshotSlice> some)
+        {
+            Truth(step).CopyTo(new Span<byte>(state, Bytes));
+            var size = slices.SliceBytes(Bytes);
+            foreach (var slice in some)
+                Assert.Equal("", agents[slice.Number].Offer(step, slice.Number * size >= Bytes ? [] : [new StateRange((nint)(state + slice.Number * size), Math.Min(size, Bytes - slice.Number * size))]).Reason);
+            foreach (var agent in agents) agent.WaitCopied();
         }
 
         public void Lose(int node)
@@ -170,10 +194,10 @@ public sealed class SlicedRestoreTests
             header.Hash = memory.SealOf(SlotKind.Parity, slot);
         }
 
-        public (SlicedReport? Report, byte[] State) Restore()
+        public (SlicedReport? Report, byte[] State) Restore(TimeSpan? patience = null)
         {
             var restore = new SlicedRestore(run, [.. hosts.Keys.Select(Endpoint)], TimeSpan.FromSeconds(5));
-            var held = restore.Gather(TimeSpan.FromSeconds(5));
+            var held = restore.Gather(patience ?? TimeSpan.FromSeconds(5));
             var bytes = new byte[Bytes];
             var done = restore.Run(FoundSnapshot.Among(held, Bytes, size => (ulong)size), 0, Bytes, from => new ReadOnlySpan<byte>((byte*)from, Bytes).CopyTo(bytes));
             Lines = restore.Lines;

@@ -53,6 +53,22 @@ public sealed class SnapshotTests
         Assert.Empty(cluster.Alarms);
     }
 
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    public void A_step_that_one_rank_declines_is_given_up_without_waiting_for_it(int losses)
+    {
+        using var cluster = Cluster.Started(2, losses);
+        cluster.TakeAndCommit(1);
+        Assert.True(cluster.Take(0, 2).Started);
+        cluster.Agent(1).Decline(2);
+        // Who had to wait for the rank would wait forever.
+        using (var coordinator = cluster.Shape.Coordinator(1)) Assert.Equal(CommitOutcome.Aborted, coordinator.Commit(2, TimeSpan.FromHours(1)).Outcome);
+        Assert.Equal(1, cluster.Choose().Step);
+        cluster.TakeAndCommit(3);
+        for (var rank = 0; rank < 2; rank++) Assert.Equal(RestoreSource.OwnMemory, cluster.RestoreAndCheck(rank, 3).Source);
+    }
+
     [Fact]
     public void A_state_of_many_ranges_is_found_from_any_bucket()
     {

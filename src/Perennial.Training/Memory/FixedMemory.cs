@@ -1,0 +1,65 @@
+using System.Collections.Concurrent;
+using System.Text;
+using Perennial.Resilience.Groups;
+using Perennial.Resilience.Snapshots;
+using Perennial.Training.Parallel;
+using Perennial.Training.State;
+
+namespace Perennial.Training.Memory;
+
+/// <summary>One rank's part in the snapshots of a run under a fixed shape: taken as everywhere, brought back by all ranks together.</summary>
+internal sealed class FixedMemory : IDisposable
+{
+    private readonly MemorySettings settings;
+    private readonly PartBytes bytes;
+    private readonly ConcurrentQueue<string> alarms = new();
+    private IReadOnlyList<string> nodes = [];
+    private ICommunicator? world;
+
+    /// <param name="settings">Where to.</param>
+    /// <param name="decoder">This rank's part.</param>
+    /// <param name="state">Its state.</param>
+    public FixedMemory(MemorySettings settings, ParallelDecoder decoder, TrainingState state)
+    {
+        (this.settings, bytes) = (settings, new PartBytes(decoder, state));
+        Snapshots = new MemorySnapshots(settings, bytes, () => state.Progress.Step, alarms.Enqueue);
+    }
+
+    /// <summary>Taking them.</summary>
+    public MemorySnapshots Snapshots { get; }
+
+    /// <summary>Nodes that keep snapshots.</summary>
+    public int Nodes => settings.Managers.Count;
+
+    /// <summary>Bytes of a snapshot, over all ranks.</summary>
+    public long Bytes => Slices.All.Count * bytes.SliceBytes(Slices);
+
+    private SnapshotSlices Slices => SnapshotSlices.Of(nodes, settings.Parity);
+
+    /// <summary>Learns where the ranks of a new world are and what they have; all of them call it.</summary>
+    /// <exception cref="CommunicatorException">A rank was lost.</exception>
+    public void Meet(ICommunicator group, string node)
+    {
+        world = group;
+        nodes = [.. GateExchange.Gather(group, Encoding.UTF8.GetBytes(node)).Select(Encoding.UTF8.GetString)];
+        bytes.Meet(group);
+    }
+
+    /// <summary>Brings the newest snapshot back that is wanted; all ranks call it, after <see cref="Meet"/>. Says how, or null where there is none (see <see cref="PartRestore.Run"/>).</summary>
+    /// <exception cref="CommunicatorException">A rank was lost.</exception>
+    public string? Restore(Func<long, bool> isWorth, Action replacing) =>
+        new PartRestore(settings, bytes, Slices, world!, alarms.Enqueue).Run(isWorth, replacing) is { } done ? ReplicaRestore.Words(done) : null;
+
+    /// <summary>Begins to take snapshots; all ranks call it, when they have one state.</summary>
+    /// <exception cref="CommunicatorException">A rank was lost.</exception>
+    public void Join() => Snapshots.Join(world, nodes);
+
+    /// <summary>What went wrong since the last call, on any thread.</summary>
+    public IEnumerable<string> Alarms()
+    {
+        while (alarms.TryDequeue(out var line)) yield return line;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => Snapshots.Dispose();
+}

@@ -29,7 +29,7 @@ public class SnapshotLaunchTests
     {
         Assert.SkipUnless(GlooLibrary.WhyMissing() is null, GlooLibrary.WhyMissing() ?? "");
         using var place = new Workplace();
-        var recipe = place.Recipe("schedule: { kind: constant }", steps: 80);
+        var recipe = place.Recipe("schedule: { kind: constant }", steps: 50);
         var truth = Undisturbed(recipe, place);
         foreach (var (name, parity, says) in new[]
         {
@@ -42,6 +42,7 @@ public class SnapshotLaunchTests
             Assert.Equal(truth, (string?)Cli.LastLine(output)["state_hash"]);
             Assert.Contains(Notices(output), notice => notice.Contains(says, StringComparison.Ordinal));
             Assert.Equal(name != "beyond", Notices(output).Exists(notice => notice.Contains("no checkpoint was read", StringComparison.Ordinal)));
+            Assert.Equal(name == "beyond", Notices(output).Exists(notice => notice.StartsWith($"resuming from {place[name]}", StringComparison.Ordinal)));
             // At most one step old, unless a snapshot took so long that training did not wait for it, which is told.
             if (Notices(output).Exists(notice => notice.Contains("was not committed", StringComparison.Ordinal))) continue;
             var events = Events(output);
@@ -117,10 +118,10 @@ public class SnapshotLaunchTests
         using var place = new Workplace();
         // Nobody else has a rank's optimizer slots. On disk is the beginning alone: whoever read it would take every step again.
         string[] shape = ["--workers", "2", "--json", "--set", "parallel.data=2", "--set", "parallel.zero=1", "--set", "evaluation.every=0 steps", "--set", "resilience.checkpoint=1000 steps"];
-        var recipe = place.Recipe("schedule: { kind: constant }", steps: 40);
+        var recipe = place.Recipe("schedule: { kind: constant }", steps: 60);
         var (code, undisturbed, error) = Cli.Run(["launch", recipe, "--run", place["through"], .. shape]);
         Assert.True(code == 0, error);
-        (code, var output, error) = Cli.Run(["launch", recipe, "--run", place["killed"], "--nodes", "2", "--set", "resilience.parity=xor", "--chaos", "outage=@25,seed=2", .. shape]);
+        (code, var output, error) = Cli.Run(["launch", recipe, "--run", place["killed"], "--nodes", "2", "--set", "resilience.parity=xor", "--chaos", "outage=@20,kill=@45,seed=2", .. shape]);
         Assert.True(code == 0, error);
         Assert.Equal((string?)Cli.LastLine(undisturbed)["state_hash"], (string?)Cli.LastLine(output)["state_hash"]);
         Assert.Contains("none lost, none twice", error, StringComparison.Ordinal);

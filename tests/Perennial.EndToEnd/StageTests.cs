@@ -36,10 +36,10 @@ public class StageTests
         using var place = new Workplace();
         var recipe = Recipe(place);
         var expected = Train(recipe, place["through"]);
-        for (var kill = 0; kill < 4; kill++)
+        for (var kill = 0; kill < 3; kill++)
         {
             using var process = Cli.Start("train", recipe, "--run", place["killed"], "--json");
-            for (var lines = 0; lines < 45 + 40 * kill && process.StandardOutput.ReadLine() is not null;) lines++;
+            for (var lines = 0; lines < 45 + 55 * kill && process.StandardOutput.ReadLine() is not null;) lines++;
             process.Kill();
             process.WaitForExit();
         }

@@ -52,7 +52,6 @@ public sealed class FixedMemoryTests(PreparedText text) : IClassFixture<Prepared
     }
 
     [Theory]
-    [InlineData("{ data: 2, zero: 1 }")]
     [InlineData("{ data: 2, zero: 3 }")]
     [InlineData("{ tensor: 2 }")]
     public async Task One_is_lost_whose_peers_have_not_what_it_had(string parallel)

@@ -51,11 +51,11 @@ public sealed class FixedRunTests(PreparedText text) : IClassFixture<PreparedTex
         return Task.WhenAll(workers).Result[0];
     }
 
-    private Task<RunResult> Worker(string run, Recipe recipe, IMembershipStore store, ICommunicatorFactory hub, int rank, int size, Recorder seen, long? stop = null) => Task.Factory.StartNew(
+    private Task<RunResult> Worker(string run, Recipe recipe, IMembershipStore store, ICommunicatorFactory hub, int rank, int size, IRunObserver seen, long? stop = null, Interruption? interruption = null) => Task.Factory.StartNew(
         () => new TrainingRun(components).Execute(recipe, new TrainingRunOptions
         {
             RunFolder = Path.Combine(place, run), StopAtStep = stop, MeasureCeiling = _ => 1e9,
-            Parallel = new ParallelSettings { Store = store, Groups = hub, Run = run, Rank = rank, WorldSize = size, Lease = TimeSpan.FromSeconds(1), Patience = TimeSpan.FromSeconds(60) },
+            Parallel = new ParallelSettings { Store = store, Groups = hub, Run = run, Rank = rank, WorldSize = size, Lease = TimeSpan.FromSeconds(1), Patience = TimeSpan.FromSeconds(60), Interruption = interruption },
         }, [seen]), TaskCreationOptions.LongRunning);
 
     private RunResult Alone(string run, int steps, Recorder? seen = null, string optimizer = "{ rate: 1e-2 }") => new TrainingRun(components).Execute(Recipe(null, steps, optimizer: optimizer), new TrainingRunOptions { RunFolder = Path.Combine(place, run) }, [seen ?? new Recorder()]);
@@ -132,6 +132,28 @@ public sealed class FixedRunTests(PreparedText text) : IClassFixture<PreparedTex
         var error = Assert.Throws<PerennialException>(() => Worker("refused", Recipe("{ tensor: 2 }", optimizer: $"{{ kind: {kind}, rate: 2e-3 }}"), store, new ThreadHub(), 0, 2, seen).GetAwaiter().GetResult());
         Assert.Equal(ExitCode.Usage, error.Code);
         Assert.Contains($"'{kind}", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Dropped_connections_cost_a_step_taken_again_and_no_bit()
+    {
+        var truth = Launch("through", "{ tensor: 2 }", 8, new Recorder());
+        using var store = new MemoryStore();
+        var (hub, seen, drop) = (new ThreadHub(), new Recorder(), new Interruption());
+        var workers = Enumerable.Range(0, 2).Select(rank => Worker("dropped", Recipe("{ tensor: 2 }", 8), store, hub, rank, 2, new DropsAfter(4, drop, seen), interruption: rank == 0 ? drop : null)).ToList();
+        Assert.Equal(truth.StateHash, (await Task.WhenAll(workers))[0].StateHash);
+        Assert.Contains("nothing was lost", Assert.Single(seen.Of<Recovered>()).Reason, StringComparison.Ordinal);
+        Assert.Equal(8, seen.Of<StepDone>().Count);
+    }
+
+    /// <summary>Breaks a process's connections after a step.</summary>
+    private sealed class DropsAfter(long step, Interruption drop, IRunObserver seen) : IRunObserver
+    {
+        public void Observe(RunEvent happened)
+        {
+            seen.Observe(happened);
+            if (happened is StepDone done && done.Step == step) drop.Raise("dropped on purpose");
+        }
     }
 
     [Fact]

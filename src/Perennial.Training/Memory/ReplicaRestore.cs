@@ -28,6 +28,16 @@ internal static class ReplicaRestore
         return null;
     }
 
+    /// <summary>Whether managers that answer hold anything of a step or of a newer one; whether it can be restored is another question.</summary>
+    /// <param name="settings">Where snapshots are.</param>
+    /// <param name="state">The state.</param>
+    /// <param name="step">The step.</param>
+    public static bool Holds(MemorySettings settings, StateBytes state, long step)
+    {
+        var held = new SlicedRestore(settings.RunId, [.. settings.Managers.Values.Distinct()], Timeout).Gather(TimeSpan.Zero);
+        return FoundSnapshot.Among(held, state.Count, state.LayoutHash).Any(snapshot => snapshot.Steps.Any(there => there > 0 && there >= step));
+    }
+
     /// <summary>A restored state in words.</summary>
     public static string Words(SlicedReport report) =>
         string.Create(CultureInfo.InvariantCulture, $"resuming from memory at step {report.Step} ({report}; {report.Elapsed.TotalMilliseconds:F0} ms); no checkpoint was read");

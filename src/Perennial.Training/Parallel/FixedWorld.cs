@@ -21,6 +21,7 @@ internal sealed class FixedWorld : IDisposable
     public FixedWorld(ParallelSettings settings)
     {
         this.settings = settings;
+        settings.Interruption?.Listen(reason => Volatile.Read(ref group)?.Abort(reason));
         session = new MembershipSession(settings.Store, new MembershipOptions
         {
             Run = settings.Run, Address = settings.Address, Node = settings.Node, Order = settings.Rank, Expected = settings.WorldSize, Lease = settings.Lease,
@@ -51,6 +52,7 @@ internal sealed class FixedWorld : IDisposable
 
     public void Dispose()
     {
+        settings.Interruption?.Listen(null);
         Leave();
         session.Dispose();
     }

@@ -39,6 +39,7 @@ internal sealed class RunSession : IRunSession
     private RunLock? turn;
     private CheckpointWriter? writer;
     private long resumed = -1;
+    private bool isDiskLater;
     private RunExtension? extension;
     private double ceiling;
     private readonly List<RunEvent> early = [];
@@ -70,7 +71,9 @@ internal sealed class RunSession : IRunSession
     {
         if (replicas is SoloReplica) turn = folder.Open();
         if (replicas is SoloReplica && options.Fresh) folder.Clear();
-        resumed = Resume();
+        // What memory holds is at least as new: the disk is read only where memory fails. A longer plan goes on from what the earlier one left on disk.
+        isDiskLater = bytes is not null && !(earlierSteps < parts.Stages[^1].Steps) && ReplicaRestore.Holds(options.Memory!, bytes, OnDisk);
+        if (!isDiskLater) resumed = Resume();
         // The new recipe is written when what it goes on from is settled: a kill in between settles it again.
         if (replicas is SoloReplica) TakeFolder();
         if (resumed >= 0) loop.RestorePractices();
@@ -158,7 +161,7 @@ internal sealed class RunSession : IRunSession
             if (begins is not null && Progress.Step == begins.From.Step) Extend(begins);
             folder.WriteRecipe(parts.Recipe);
         }
-        writer = new CheckpointWriter(parts, folder.Checkpoints, replicas is SoloReplica ? resumed : Durable());
+        writer = new CheckpointWriter(parts, folder.Checkpoints, replicas is SoloReplica && !isDiskLater ? resumed : Durable());
         // A leader that was lost may not have told of the last step any more: it is told again. What was measured before is not measured again.
         var takesOver = loop.LastTold.Count > 0;
         var measurements = new RunMeasurements(folder.Path);
@@ -178,13 +181,26 @@ internal sealed class RunSession : IRunSession
     // What is measured is one process's; all together can do as many times that.
     private double Ceiling => ceiling * replicas.Shares(parts.Recipe.Training.Batch).ByRank.Count;
 
+    /// <summary>The step of the newest checkpoint, whole or not.</summary>
+    private long OnDisk => folder.Checkpoints.List() is [var newest, ..] ? newest.Step : 0;
+
+    /// <summary>Takes back what outlived all processes, from disk where that is newer or memory fails; true where the state was replaced.</summary>
     private bool RestoreFromMemory()
     {
-        var how = bytes is null ? null : ReplicaRestore.Run(options.Memory!, bytes, Progress.Step, alarms.Enqueue);
+        if (bytes is null) return false;
+        var (how, isRead) = ((string?)null, false);
+        if (isDiskLater)
+        {
+            var told = new List<string>();
+            how = ReplicaRestore.Run(options.Memory!, bytes, Math.Max(0, OnDisk - 1), told.Add);
+            if (how is null) isRead = (resumed = Resume()) >= 0;
+            else told.ForEach(alarms.Enqueue);
+            isDiskLater = how is not null;
+        }
+        how ??= ReplicaRestore.Run(options.Memory!, bytes, Progress.Step, alarms.Enqueue);
         TellAlarms();
-        if (how is null) return false;
-        Tell(new Notice("info", how));
-        return true;
+        if (how is not null) Tell(new Notice("info", how));
+        return isRead || how is not null;
     }
 
     private void StateReplaced()

@@ -19,7 +19,7 @@ internal static class BenchRecoveryCommand
     public static Command Create(CommandContext context)
     {
         var workers = new Option<int>("--workers") { Description = "Processes.", DefaultValueFactory = _ => 4 };
-        var faults = new Option<int>("--faults") { Description = "Faults of each run.", DefaultValueFactory = _ => 8 };
+        var faults = new Option<int>("--faults") { Description = "Faults of each run.", DefaultValueFactory = _ => 5 };
         var seed = new Option<int>("--seed") { Description = "Key of every draw.", DefaultValueFactory = _ => 1 };
         var folder = new Option<string?>("--folder") { Description = "Where the runs stay; by default a temporary folder that goes away." };
         var json = CommandExtensions.Json();

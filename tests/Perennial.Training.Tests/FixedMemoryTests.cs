@@ -40,9 +40,8 @@ public sealed class FixedMemoryTests(PreparedText text) : IClassFixture<Prepared
     {
         // Averages of weights are cut in another way than optimizer slots.
         var recipe = Recipe(parallel, "practices: [{ kind: ema, decay: 0.9 }]");
-        var truth = await Launch("through", recipe, null, new Watcher(null));
         using var managers = new SnapshotManagers(place, nodes, parity);
-        await Assert.ThrowsAnyAsync<Exception>(() => Launch("killed", recipe, managers, new Watcher(managers)));
+        var truth = await KillAll(recipe, managers);
         if (lost >= 0) await managers.Lose(lost);
         var seen = new Watcher(null);
         var result = await Launch("killed", recipe, managers, seen);
@@ -73,9 +72,8 @@ public sealed class FixedMemoryTests(PreparedText text) : IClassFixture<Prepared
     public async Task What_memory_cannot_give_comes_from_disk_and_is_told()
     {
         var recipe = Recipe("{ data: 2, zero: 1 }");
-        var truth = await Launch("through", recipe, null, new Watcher(null));
         using var managers = new SnapshotManagers(place, 2, "none");
-        await Assert.ThrowsAnyAsync<Exception>(() => Launch("killed", recipe, managers, new Watcher(managers)));
+        var truth = await KillAll(recipe, managers);
         await managers.Lose(0);
         var seen = new Watcher(null);
         Assert.Equal(truth.StateHash, (await Launch("killed", recipe, managers, seen)).StateHash);
@@ -88,9 +86,8 @@ public sealed class FixedMemoryTests(PreparedText text) : IClassFixture<Prepared
     public async Task A_flipped_bit_of_one_rank_takes_all_ranks_to_the_step_before()
     {
         var recipe = Recipe("{ data: 2, zero: 1 }");
-        var truth = await Launch("through", recipe, null, new Watcher(null));
         using var managers = new SnapshotManagers(place, 1, "none");
-        await Assert.ThrowsAnyAsync<Exception>(() => Launch("killed", recipe, managers, new Watcher(managers)));
+        var truth = await KillAll(recipe, managers);
         var flipped = managers.Flip();
         var seen = new Watcher(null);
         Assert.Equal(truth.StateHash, (await Launch("killed", recipe, managers, seen)).StateHash);
@@ -108,6 +105,14 @@ public sealed class FixedMemoryTests(PreparedText text) : IClassFixture<Prepared
         Assert.True((await Launch("killed", Recipe("{ tensor: 2 }"), managers, seen)).Completed);
         Assert.Equal(0, seen.Started);
         Assert.Contains(seen.Notices, line => line.Contains("another shape", StringComparison.Ordinal));
+    }
+
+    /// <summary>All processes of a run die once memory has a snapshot; how the run ends that nobody disturbed.</summary>
+    private async Task<RunResult> KillAll(Recipe recipe, SnapshotManagers managers)
+    {
+        var truth = await Launch("through", recipe, null, new Watcher(null));
+        await Assert.ThrowsAnyAsync<Exception>(() => Launch("killed", recipe, managers, new Watcher(managers)));
+        return truth;
     }
 
     private async Task<RunResult> Launch(string run, Recipe recipe, SnapshotManagers? managers, Watcher seen)

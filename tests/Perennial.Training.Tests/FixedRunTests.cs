@@ -51,7 +51,7 @@ public sealed class FixedRunTests(PreparedText text) : IClassFixture<PreparedTex
         return Task.WhenAll(workers).Result[0];
     }
 
-    private Task<RunResult> Worker(string run, Recipe recipe, IMembershipStore store, ICommunicatorFactory hub, int rank, int size, IRunObserver seen, long? stop = null, Interruption? interruption = null) => Task.Factory.StartNew(
+    private Task<RunResult> Worker(string run, Recipe recipe, IMembershipStore store, ICommunicatorFactory hub, int rank, int size, Recorder seen, long? stop = null, Interruption? interruption = null) => Task.Factory.StartNew(
         () => new TrainingRun(components).Execute(recipe, new TrainingRunOptions
         {
             RunFolder = Path.Combine(place, run), StopAtStep = stop, MeasureCeiling = _ => 1e9,
@@ -139,21 +139,15 @@ public sealed class FixedRunTests(PreparedText text) : IClassFixture<PreparedTex
     {
         var truth = Launch("through", "{ tensor: 2 }", 8, new Recorder());
         using var store = new MemoryStore();
-        var (hub, seen, drop) = (new ThreadHub(), new Recorder(), new Interruption());
-        var workers = Enumerable.Range(0, 2).Select(rank => Worker("dropped", Recipe("{ tensor: 2 }", 8), store, hub, rank, 2, new DropsAfter(4, drop, seen), interruption: rank == 0 ? drop : null)).ToList();
+        var (hub, drop) = (new ThreadHub(), new Interruption());
+        var seen = new Recorder(happened =>
+        {
+            if (happened is StepDone { Step: 4 }) drop.Raise("dropped on purpose");
+        });
+        var workers = Enumerable.Range(0, 2).Select(rank => Worker("dropped", Recipe("{ tensor: 2 }", 8), store, hub, rank, 2, seen, interruption: rank == 0 ? drop : null)).ToList();
         Assert.Equal(truth.StateHash, (await Task.WhenAll(workers))[0].StateHash);
         Assert.Contains("nothing was lost", Assert.Single(seen.Of<Recovered>()).Reason, StringComparison.Ordinal);
         Assert.Equal(8, seen.Of<StepDone>().Count);
-    }
-
-    /// <summary>Breaks a process's connections after a step.</summary>
-    private sealed class DropsAfter(long step, Interruption drop, IRunObserver seen) : IRunObserver
-    {
-        public void Observe(RunEvent happened)
-        {
-            seen.Observe(happened);
-            if (happened is StepDone done && done.Step == step) drop.Raise("dropped on purpose");
-        }
     }
 
     [Fact]
@@ -220,21 +214,6 @@ public sealed class FixedRunTests(PreparedText text) : IClassFixture<PreparedTex
         var error = Assert.Throws<PerennialException>(() => new TrainingRun(components).Execute(Recipe("{ tensor: 2 }"), new TrainingRunOptions { RunFolder = Path.Combine(place, "lonely") }, []));
         Assert.Contains("perennial launch --workers 2", error.Message, StringComparison.Ordinal);
         Assert.Contains("zero", Assert.Throws<PerennialException>(() => Recipe("{ zero: 2 }")).Message, StringComparison.Ordinal);
-    }
-
-    private sealed class Recorder : IRunObserver
-    {
-        private readonly List<RunEvent> events = [];
-
-        public List<T> Of<T>()
-        {
-            lock (events) return [.. events.OfType<T>()];
-        }
-
-        public void Observe(RunEvent happened)
-        {
-            lock (events) events.Add(happened);
-        }
     }
 
     /// <summary>Its process dies without a word in its n-th call to the world.</summary>

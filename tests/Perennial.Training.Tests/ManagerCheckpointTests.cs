@@ -2,9 +2,6 @@ using Perennial.Core.Recipes;
 using Perennial.Resilience;
 using Perennial.Resilience.Groups;
 using Perennial.Resilience.Membership;
-using Perennial.Resilience.Snapshots;
-using Perennial.Tensors;
-using Perennial.Training.Memory;
 using Perennial.Training.Parallel;
 using Perennial.Training.Recipes;
 using Perennial.Training.Runs;
@@ -12,26 +9,18 @@ using Perennial.Training.Runs;
 namespace Perennial.Training.Tests;
 
 /// <summary>Checkpoints that snapshot managers write: the files that a trainer would have written, and a trainer's again where no manager can.</summary>
-public sealed class ManagerCheckpointTests : IDisposable
+public sealed class ManagerCheckpointTests(PreparedText text) : IClassFixture<PreparedText>, IDisposable
 {
     private readonly string place = Directory.CreateTempSubdirectory("perennial-persist-").FullName;
-    private readonly ComponentRegistry components = House.Components;
-    private readonly Guid id = Guid.NewGuid();
-
-    public ManagerCheckpointTests()
-    {
-        TorchRuntime.EnsureLoaded();
-        File.WriteAllText(Path.Combine(place, "text.txt"), string.Concat(Enumerable.Range(0, 3000).Select(i => $"the square of {i} is {(long)i * i}.\n\n")));
-    }
 
     public void Dispose() => Directory.Delete(place, recursive: true);
 
-    private Recipe Recipe(params string[] set) => new RecipeLoader(components).Parse($$"""
+    private Recipe Recipe(params string[] set) => new RecipeLoader(House.Components).Parse($$"""
         name: persist
         data:
-          sources: [{ path: {{Path.Combine(place, "text.txt")}}, split: paragraph }]
+          sources: [{ path: {{Path.Combine(text.Folder, "text.txt")}}, split: paragraph }]
           tokenizer: { kind: bpe, vocabulary: 300 }
-          cache: {{Path.Combine(place, "cache")}}
+          cache: {{Path.Combine(text.Folder, "cache")}}
         model: { kind: llama, layers: 1, width: 16, heads: 2, context: 16 }
         optimizer: { rate: 1e-2 }
         training: { steps: 30, batch: 6, micro-batch: 1, sums: exact, precision: float32, threads: 1 }
@@ -41,48 +30,32 @@ public sealed class ManagerCheckpointTests : IDisposable
         evaluation: { every: 0 steps, tasks: [], prompts: [] }
         """, "persist.yaml", set);
 
-    private MemorySettings Memory(int nodes) => new()
-    {
-        RunId = id, Parity = nodes > 1 ? ParityChoice.Xor : ParityChoice.None,
-        Managers = Enumerable.Range(0, nodes).ToDictionary(node => $"node{node}", node => new SnapshotEndpoint(Path.Combine(place, $"m{node}", "s"), -1), StringComparer.Ordinal),
-    };
-
-    private Task Manage(int node, CancellationToken end)
-    {
-        var folder = Path.Combine(place, $"m{node}");
-        var running = SnapshotHost.RunAsync(new SnapshotHostOptions { RunId = id, Folder = folder, Endpoint = new(Path.Combine(folder, "s"), -1), OwnSession = false }, end);
-        HostProcess.AwaitAnswer("the manager", () => running.IsCompleted ? "ended" : null, new(Path.Combine(folder, "s"), -1), id, TimeSpan.FromSeconds(10));
-        return running;
-    }
-
     /// <summary>A run of three processes (here: threads), spread over the nodes.</summary>
-    private Recorder Launch(int nodes, Action<RunEvent> seen, params string[] set)
+    private Recorder Launch(int nodes, params string[] set)
     {
-        using var end = new CancellationTokenSource();
-        var managers = Enumerable.Range(0, nodes).Select(node => Manage(node, end.Token)).ToList();
+        using var managers = new SnapshotManagers(place, nodes, nodes > 1 ? "xor" : "none");
         using var store = new MemoryStore();
-        var (hub, told) = (new ThreadHub(), new Recorder(seen));
-        var workers = Enumerable.Range(0, 3).Select(rank => Task.Factory.StartNew(
-            () => new TrainingRun(components).Execute(Recipe(set), new TrainingRunOptions
-            {
-                RunFolder = Path.Combine(place, "run"), Memory = Memory(nodes), MeasureCeiling = _ => 1e9,
-                Parallel = new ParallelSettings { Store = store, Groups = hub, Run = "run", Rank = rank, WorldSize = 3, Node = $"node{rank % nodes}", Lease = TimeSpan.FromSeconds(5) },
-            }, [told]), TaskCreationOptions.LongRunning)).ToList();
-        var results = Task.WhenAll(workers).Result;
+        var (hub, told) = (new ThreadHub(), new Recorder());
+        var results = Task.WhenAll(Enumerable.Range(0, 3).Select(rank => Worker(managers, store, hub, rank, 3, told, set))).Result;
         Assert.Equal(Alone(set).StateHash, results[0].StateHash);
-        end.Cancel();
-        Task.WaitAll(managers);
         return told;
     }
 
-    private RunResult Alone(params string[] set) => new TrainingRun(components).Execute(Recipe(set), new TrainingRunOptions { RunFolder = Path.Combine(place, "alone") }, []);
+    private Task<RunResult> Worker(SnapshotManagers managers, IMembershipStore store, ICommunicatorFactory hub, int rank, int ranks, Recorder told, params string[] set) => Task.Factory.StartNew(
+        () => new TrainingRun(House.Components).Execute(Recipe(set), new TrainingRunOptions
+        {
+            RunFolder = Path.Combine(place, "run"), Memory = managers.Settings, MeasureCeiling = _ => 1e9,
+            Parallel = new ParallelSettings { Store = store, Groups = hub, Run = "run", Rank = rank, WorldSize = ranks, Node = managers.NodeOf(rank, ranks), Lease = TimeSpan.FromSeconds(5) },
+        }, [told]), TaskCreationOptions.LongRunning);
+
+    private RunResult Alone(params string[] set) => new TrainingRun(House.Components).Execute(Recipe(set), new TrainingRunOptions { RunFolder = Path.Combine(place, "alone") }, []);
 
     [Theory]
     [InlineData(1)]
     [InlineData(3)]
     public void Managers_write_the_bytes_that_a_trainer_writes(int nodes)
     {
-        var told = Launch(nodes, _ => { });
+        var told = Launch(nodes);
         var written = told.Of<CheckpointWritten>();
         Assert.Equal([8L, 16, 24, 30], written.Select(one => one.Step));
         // The one at the end is the trainer's, and so is one that is due before every slice has its memory.
@@ -96,7 +69,7 @@ public sealed class ManagerCheckpointTests : IDisposable
     [InlineData("optimizer={ kind: schedule-free-adamw, rate: 1e-2 }")]
     public void What_must_be_computed_is_written_by_a_trainer(string set)
     {
-        var told = Launch(1, _ => { }, set);
+        var told = Launch(1, set);
         Assert.Equal([(8L, null), (16, null), (24, null), (30, (string?)null)], told.Of<CheckpointWritten>().Select(written => (written.Step, written.Manager)));
         AssertSame(16);
     }
@@ -106,7 +79,7 @@ public sealed class ManagerCheckpointTests : IDisposable
     {
         var checkpoints = Directory.CreateDirectory(Path.Combine(place, "run", "checkpoints")).FullName;
         File.WriteAllText(new CheckpointStore(checkpoints, "manager").TemporaryOf(8), "");
-        var told = Launch(1, _ => { });
+        var told = Launch(1);
         Assert.Equal([16L, 24, 30], told.Of<CheckpointWritten>().Select(written => written.Step));
         Assert.Contains(told.Of<Notice>(), notice => notice.Level == "warning" && notice.Message.Contains("the checkpoint could not be written", StringComparison.Ordinal));
         AssertSame(16);
@@ -115,21 +88,14 @@ public sealed class ManagerCheckpointTests : IDisposable
     [Fact]
     public async Task Where_the_manager_is_gone_a_trainer_writes()
     {
-        using var end = new CancellationTokenSource();
-        var ours = Manage(0, end.Token);
+        using var managers = new SnapshotManagers(place, 1, "none");
         using var store = new MemoryStore();
         var told = new Recorder(happened =>
         {
             // The snapshot of step 8 was agreed on; nobody is there to take it, nor the order.
-            if (happened is not StepDone { Step: 8 } || end.IsCancellationRequested) return;
-            end.Cancel();
-            ours.Wait();
+            if (happened is StepDone { Step: 8 }) managers.Dispose();
         });
-        var result = await Task.Factory.StartNew(() => new TrainingRun(components).Execute(Recipe(), new TrainingRunOptions
-        {
-            RunFolder = Path.Combine(place, "run"), Memory = Memory(1), MeasureCeiling = _ => 1e9,
-            Parallel = new ParallelSettings { Store = store, Groups = new ThreadHub(), Run = "run", Rank = 0, WorldSize = 1, Node = "node0", Lease = TimeSpan.FromSeconds(5) },
-        }, [told]), TaskCreationOptions.LongRunning);
+        var result = await Worker(managers, store, new ThreadHub(), 0, 1, told);
         Assert.Equal(Alone().StateHash, result.StateHash);
         Assert.Equal([(8L, null), (16, null), (24, null), (30, (string?)null)], told.Of<CheckpointWritten>().Select(written => (written.Step, written.Manager)));
         Assert.Contains(told.Of<Notice>(), notice => notice.Message.Contains("the manager of node0 does not write the checkpoint of step 8", StringComparison.Ordinal));
@@ -144,21 +110,5 @@ public sealed class ManagerCheckpointTests : IDisposable
         Assert.Equal(files[0], files[1]);
         foreach (var file in files[0]) Assert.True(File.ReadAllBytes(Path.Combine(folders[0], file)).AsSpan().SequenceEqual(File.ReadAllBytes(Path.Combine(folders[1], file))), $"{file} of step {step} differs");
         Assert.Null(CheckpointStore.Problem(new CheckpointEntry(step, folders[1])));
-    }
-
-    private sealed class Recorder(Action<RunEvent> seen) : IRunObserver
-    {
-        private readonly List<RunEvent> events = [];
-
-        public List<T> Of<T>()
-        {
-            lock (events) return [.. events.OfType<T>()];
-        }
-
-        public void Observe(RunEvent happened)
-        {
-            lock (events) events.Add(happened);
-            seen(happened);
-        }
     }
 }

@@ -123,19 +123,4 @@ public sealed class OnlineMixtureTests : IDisposable
     {
         for (var position = from; position < to; position++) yield return stream.SampleAt(position);
     }
-
-    private sealed class Recorder : IRunObserver
-    {
-        private readonly List<RunEvent> events = [];
-
-        public List<T> Of<T>()
-        {
-            lock (events) return [.. events.OfType<T>()];
-        }
-
-        public void Observe(RunEvent happened)
-        {
-            lock (events) events.Add(happened);
-        }
-    }
 }

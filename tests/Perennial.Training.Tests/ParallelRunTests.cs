@@ -134,21 +134,6 @@ public sealed class ParallelRunTests : IDisposable
             Assert.Equal(ExitCode.StartAgain, (await Assert.ThrowsAsync<PerennialException>(() => survivor)).Code);
     }
 
-    private sealed class Recorder : IRunObserver
-    {
-        private readonly List<RunEvent> events = [];
-
-        public List<T> Of<T>()
-        {
-            lock (events) return [.. events.OfType<T>()];
-        }
-
-        public void Observe(RunEvent happened)
-        {
-            lock (events) events.Add(happened);
-        }
-    }
-
     /// <summary>Its process dies in the 21st collective call of a step: without a word, as by SIGKILL.</summary>
     private sealed class DyingFactory(ThreadHub hub) : ICommunicatorFactory
     {

@@ -57,9 +57,11 @@ internal sealed class SnapshotManagers : IDisposable
     /// <summary>Whether a step, or a later one, is committed on all.</summary>
     public bool HaveStep(long step) => Held().All(ranks => ranks.Count > 0 && ranks.All(rank => rank.Slots.Any(slot => slot is { Kind: SlotKind.Data, State: SlotState.Committed } && slot.Step >= step)));
 
+    /// <summary>Ends those that are there still.</summary>
     public void Dispose()
     {
-        for (var node = 0; node < hosts.Length; node++) End(node).GetAwaiter().GetResult();
+        for (var node = 0; node < hosts.Length; node++)
+            if (!hosts[node].Done.IsCompleted) End(node).GetAwaiter().GetResult();
     }
 
     private List<IReadOnlyList<RankInventory>> Held() => [.. Enumerable.Range(0, hosts.Length).Select(node =>

@@ -86,13 +86,15 @@ internal sealed class NodeManager(Guid run, string node) : IDisposable
     {
         try
         {
-            SnapshotClient.Connect(Endpoint, run, TimeSpan.FromSeconds(1)).Dispose();
-            return Known();
-        }
-        catch (SnapshotRefusedException)
-        {
+            var takes = TakesThisProgram();
+            var known = Process.GetProcessById(int.Parse(File.ReadAllText(SnapshotHost.PidFile(Folder)), CultureInfo.InvariantCulture));
+            if (takes) return known;
             // Left by an older program: it ends, and the new one takes over the memory as after any death of a manager.
-            End(Known());
+            using (known)
+            {
+                known.Kill();
+                known.WaitForExit();
+            }
             return null;
         }
         catch (Exception error) when (error is IOException or ArgumentException or FormatException)
@@ -101,14 +103,16 @@ internal sealed class NodeManager(Guid run, string node) : IDisposable
         }
     }
 
-    private Process Known() => Process.GetProcessById(int.Parse(File.ReadAllText(SnapshotHost.PidFile(Folder)), CultureInfo.InvariantCulture));
-
-    private static void End(Process process)
+    private bool TakesThisProgram()
     {
-        using (process)
+        try
         {
-            process.Kill();
-            process.WaitForExit();
+            SnapshotClient.Connect(Endpoint, run, TimeSpan.FromSeconds(1)).Dispose();
+            return true;
+        }
+        catch (SnapshotRefusedException)
+        {
+            return false;
         }
     }
 

@@ -9,10 +9,10 @@ internal static class ReplicaRestore
 {
     private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(2), Patience = TimeSpan.FromSeconds(3);
 
-    /// <summary>Takes the newest whole snapshot if it is newer than the state; says how, or null. For a process that finds nobody alive.</summary>
+    /// <summary>Takes the newest whole snapshot that is newer than what there is anyway; says how, or null. For a process that finds nobody alive.</summary>
     /// <param name="settings">Where snapshots are.</param>
     /// <param name="state">The state.</param>
-    /// <param name="before">The step that it is at.</param>
+    /// <param name="before">The step that there is anyway, in the state or on disk.</param>
     /// <param name="alarm">Takes what was in the way.</param>
     public static string? Run(MemorySettings settings, StateBytes state, long before, Action<string> alarm)
     {

@@ -18,14 +18,14 @@ public static class CsvDocuments
     {
         await using var stream = SourceStream.Open(path);
         var buffer = new GrowingBuffer(stream, path);
-        await buffer.Fill(cancellation).ConfigureAwait(false);
+        buffer.Fill(cancellation);
         if (buffer.Unread.StartsWith("\uFEFF"u8)) buffer.Skip(3);
         string[]? header = null;
         var (column, line, record) = (-1, 1L, 0L);
         while (true)
         {
             int length;
-            while ((length = RecordEnd(buffer.Unread, separator, buffer.Ended)) < 0 && buffer.Unread.Length <= GrowingBuffer.LargestRecord && !buffer.Ended) await buffer.Fill(cancellation).ConfigureAwait(false);
+            while ((length = RecordEnd(buffer.Unread, separator, buffer.Ended)) < 0 && buffer.Unread.Length <= GrowingBuffer.LargestRecord && !buffer.Ended) buffer.Fill(cancellation);
             if (buffer.Unread.IsEmpty) yield break;
             var (reason, problem) = ((string?)null, (string?)null);
             if (length < 0)

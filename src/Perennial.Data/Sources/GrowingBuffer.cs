@@ -20,9 +20,13 @@ internal sealed class GrowingBuffer(Stream stream, string path)
     /// <summary>What was read and not yet taken.</summary>
     public ReadOnlySpan<byte> Unread => bytes.AsSpan(start, end - start);
 
-    /// <summary>Reads more: at least half as much again, so that searching what is there over and over stays linear.</summary>
-    public async ValueTask Fill(CancellationToken cancellation)
+    /// <summary>
+    /// Reads more: at least half as much again, so that searching what is there over and over stays linear. Where it is called: a file's asynchronous
+    /// read is one that a thread of the pool makes, which then spins for its next one and takes a third of a core from who works on the text.
+    /// </summary>
+    public void Fill(CancellationToken cancellation)
     {
+        cancellation.ThrowIfCancellationRequested();
         if (start > 0 && start >= end / 2)
         {
             bytes.AsSpan(start, end - start).CopyTo(bytes);
@@ -36,7 +40,7 @@ internal sealed class GrowingBuffer(Stream stream, string path)
                 if (bytes.Length == Array.MaxLength) throw new InvalidOperationException($"{path}: a reader let a record grow beyond {LargestRecord} bytes");
                 Array.Resize(ref bytes, (int)Math.Min(Array.MaxLength, bytes.Length * 2L));
             }
-            var read = await stream.ReadAsync(bytes.AsMemory(end), cancellation).ConfigureAwait(false);
+            var read = stream.Read(bytes.AsSpan(end));
             end += read;
             Ended = read == 0;
         }

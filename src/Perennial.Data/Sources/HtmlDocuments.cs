@@ -14,7 +14,7 @@ public static class HtmlDocuments
     {
         await using var stream = SourceStream.Open(path);
         var buffer = new GrowingBuffer(stream, path);
-        while (!buffer.Ended && buffer.Unread.Length <= LargestPage) await buffer.Fill(cancellation).ConfigureAwait(false);
+        while (!buffer.Ended && buffer.Unread.Length <= LargestPage) buffer.Fill(cancellation);
         if (!buffer.Ended)
         {
             DocumentSource.Refuse(malformed, new MalformedRecord(name, 1, 0, -1, "page too long", $"{name}: an HTML page of more than {LargestPage} bytes") { EndsFile = true });

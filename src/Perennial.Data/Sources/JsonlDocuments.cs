@@ -17,7 +17,7 @@ public static class JsonlDocuments
         await using var stream = SourceStream.Open(path);
         var lines = new LineReader(stream, path);
         var key = Encoding.UTF8.GetBytes(field);
-        for (var record = 0L; await lines.Next(cancellation).ConfigureAwait(false);)
+        for (var record = 0L; lines.Next(cancellation);)
         {
             if (Parse(lines, name, field, key, record, malformed) is not { } document) continue;
             record++;

@@ -22,7 +22,7 @@ internal sealed class LineReader(Stream stream, string path)
     public bool TooLong { get; private set; }
 
     /// <summary>Goes to the next line; false at the end.</summary>
-    public async ValueTask<bool> Next(CancellationToken cancellation)
+    public bool Next(CancellationToken cancellation)
     {
         buffer.Skip(taken);
         (length, taken, TooLong) = (0, 0, false);
@@ -51,7 +51,7 @@ internal sealed class LineReader(Stream stream, string path)
                 buffer.Skip(searched);
                 searched = 0;
             }
-            await buffer.Fill(cancellation).ConfigureAwait(false);
+            buffer.Fill(cancellation);
         }
     }
 

@@ -16,14 +16,14 @@ public static class TextDocuments
     {
         await using var stream = SourceStream.Open(path);
         var buffer = new GrowingBuffer(stream, path);
-        while (!buffer.Ended && buffer.Unread.Length <= WholeFileLimit) await buffer.Fill(cancellation).ConfigureAwait(false);
+        while (!buffer.Ended && buffer.Unread.Length <= WholeFileLimit) buffer.Fill(cancellation);
         var cut = split == TextSplit.Auto && buffer.Unread.Length <= WholeFileLimit ? ParagraphCut.WholeFile : ParagraphCut.Of(split);
         if (buffer.Unread.StartsWith("\uFEFF"u8)) buffer.Skip(3);
         var (record, line) = (0L, 1L);
         while (true)
         {
             int length;
-            while ((length = cut.Find(buffer.Unread, buffer.Ended)) < 0 && buffer.Unread.Length <= GrowingBuffer.LargestRecord) await buffer.Fill(cancellation).ConfigureAwait(false);
+            while ((length = cut.Find(buffer.Unread, buffer.Ended)) < 0 && buffer.Unread.Length <= GrowingBuffer.LargestRecord) buffer.Fill(cancellation);
             if (length == 0) break;
             var offset = buffer.Offset;
             if (length < 0 || length > GrowingBuffer.LargestRecord)

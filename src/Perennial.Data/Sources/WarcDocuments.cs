@@ -22,7 +22,7 @@ public static class WarcDocuments
         var (record, number) = (0L, 0L);
         while (true)
         {
-            while (buffer.Unread.Length < 4 && !buffer.Ended) await buffer.Fill(cancellation).ConfigureAwait(false);
+            while (buffer.Unread.Length < 4 && !buffer.Ended) buffer.Fill(cancellation);
             var blank = buffer.Unread.IndexOfAnyExcept((byte)'\r', (byte)'\n');
             if (blank != 0)
             {
@@ -33,16 +33,16 @@ public static class WarcDocuments
             number++;
             var offset = buffer.Offset;
             int end;
-            while ((end = HeaderEnd(buffer.Unread)) < 0 && buffer.Unread.Length <= LongestHeader && !buffer.Ended) await buffer.Fill(cancellation).ConfigureAwait(false);
+            while ((end = HeaderEnd(buffer.Unread)) < 0 && buffer.Unread.Length <= LongestHeader && !buffer.Ended) buffer.Fill(cancellation);
             var header = end < 0 || !buffer.Unread.StartsWith("WARC/"u8) ? null : Header(buffer.Unread[..end]);
             if (header is null || !long.TryParse(header.GetValueOrDefault("content-length"), NumberStyles.None, CultureInfo.InvariantCulture, out var length))
             {
-                await NextRecord(buffer, cancellation).ConfigureAwait(false);
+                NextRecord(buffer, cancellation);
                 DocumentSource.Refuse(malformed, new MalformedRecord(name, number, offset, buffer.Offset - offset, "broken record header", $"{name}: record {number} at byte {offset} has no readable header; passed over to the next record"));
                 continue;
             }
             buffer.Skip(end);
-            var body = await Body(buffer, length, cancellation).ConfigureAwait(false);
+            var body = Body(buffer, length, cancellation);
             var (text, reason) = body is null ? (null, length > GrowingBuffer.LargestRecord ? "too long" : "truncated record") : Text(header, body);
             if (reason is not null)
             {
@@ -72,11 +72,11 @@ public static class WarcDocuments
         return header;
     }
 
-    private static async ValueTask<byte[]?> Body(GrowingBuffer buffer, long length, CancellationToken cancellation)
+    private static byte[]? Body(GrowingBuffer buffer, long length, CancellationToken cancellation)
     {
         if (length <= GrowingBuffer.LargestRecord)
         {
-            while (buffer.Unread.Length < length && !buffer.Ended) await buffer.Fill(cancellation).ConfigureAwait(false);
+            while (buffer.Unread.Length < length && !buffer.Ended) buffer.Fill(cancellation);
             if (buffer.Unread.Length >= length) return buffer.Take((int)length);
         }
         // Too long or cut off: what there is of it is passed over, a piece at a time.
@@ -85,12 +85,12 @@ public static class WarcDocuments
             var piece = (int)Math.Min(length, buffer.Unread.Length);
             buffer.Skip(piece);
             length -= piece;
-            if (length > 0) await buffer.Fill(cancellation).ConfigureAwait(false);
+            if (length > 0) buffer.Fill(cancellation);
         }
         return null;
     }
 
-    private static async ValueTask NextRecord(GrowingBuffer buffer, CancellationToken cancellation)
+    private static void NextRecord(GrowingBuffer buffer, CancellationToken cancellation)
     {
         while (true)
         {
@@ -103,7 +103,7 @@ public static class WarcDocuments
             // The mark may lie across what comes next.
             buffer.Skip(buffer.Ended ? buffer.Unread.Length : Math.Max(0, buffer.Unread.Length - 8));
             if (buffer.Ended) return;
-            await buffer.Fill(cancellation).ConfigureAwait(false);
+            buffer.Fill(cancellation);
         }
     }
 

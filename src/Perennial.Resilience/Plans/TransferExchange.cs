@@ -9,7 +9,7 @@ public static class TransferExchange
 
     /// <summary>Fills this rank's target; every rank of the group calls it with the same plan. Padding is left as it is.</summary>
     /// <param name="plan">The plan, whole; without means (values that replicas may differ in have to be averaged by a reduction).</param>
-    /// <param name="group">The ranks; as many as the larger layout has.</param>
+    /// <param name="group">The ranks; every source and target is one of them.</param>
     /// <param name="source">This rank's buffer under the old layout; empty where it has none.</param>
     /// <param name="target">Its buffer under the new one; empty where it has none. May be the source where the plan keeps everything in place.</param>
     /// <param name="written">Told of every write here: the ledger of the transition gate.</param>
@@ -21,7 +21,7 @@ public static class TransferExchange
         ArgumentNullException.ThrowIfNull(plan);
         ArgumentNullException.ThrowIfNull(group);
         if (plan.Means.Count > 0) throw new ArgumentException("a plan with means cannot be carried out by copies", nameof(plan));
-        if (group.Size < Math.Max(plan.From.Ranks.Count, plan.To.Ranks.Count)) throw new ArgumentException($"{group.Size} ranks cannot carry out a plan of {plan.From.Ranks.Count} to {plan.To.Ranks.Count}", nameof(plan));
+        if (group.Size < plan.To.Ranks.Count || plan.Copies.Any(copy => copy.Source >= group.Size)) throw new ArgumentException($"{group.Size} ranks cannot carry out a plan of {plan.From.Ranks.Count} to {plan.To.Ranks.Count}", nameof(plan));
         foreach (var copy in plan.Copies.Where(copy => copy.Local && copy.Target == group.Rank))
         {
             TransferRun.Copy(copy, source, target);

@@ -37,6 +37,18 @@ public sealed class TransferPlan
     /// <summary>Bytes that stay on their rank.</summary>
     public long LocalBytes => Copies.Where(copy => copy.Local).Sum(copy => copy.Bytes);
 
+    /// <summary>
+    /// The same plan where sources lie within the buffers of others: what a lost rank had, and one that lives has read from where it was saved.
+    /// </summary>
+    /// <param name="carriers">Of every source rank, the rank that has its buffer now and where it begins there.</param>
+    /// <exception cref="ArgumentException">Not one carrier a source, or the plan has means.</exception>
+    public TransferPlan CarriedBy(IReadOnlyList<(int Rank, long Offset)> carriers)
+    {
+        ArgumentNullException.ThrowIfNull(carriers);
+        if (carriers.Count != From.Ranks.Count || Means.Count > 0) throw new ArgumentException($"{carriers.Count} carriers for {From.Ranks.Count} sources and {Means.Count} means", nameof(carriers));
+        return new(From, To, [.. Copies.Select(copy => copy with { Source = carriers[copy.Source].Rank, SourceOffset = copy.SourceOffset + carriers[copy.Source].Offset })], []);
+    }
+
     /// <summary>Bytes each source rank sends to others.</summary>
     public IReadOnlyList<long> Sent()
     {

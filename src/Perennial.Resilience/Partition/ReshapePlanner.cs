@@ -1,0 +1,100 @@
+using Perennial.Resilience.Layouts;
+
+namespace Perennial.Resilience.Partition;
+
+/// <summary>What a layer asks of a rank that has it, before anything is cut over data ranks.</summary>
+/// <param name="Seconds">Forward and backward of one sample, in any unit.</param>
+/// <param name="ModelBytes">Its weights and gradients (one tensor part of them).</param>
+/// <param name="OptimizerBytes">Its optimizer's state.</param>
+/// <param name="ActivationBytes">Kept for the backward, a sample.</param>
+public sealed record LayerNeed(double Seconds, long ModelBytes = 0, long OptimizerBytes = 0, long ActivationBytes = 0);
+
+/// <summary>A shape is wanted for fewer processes than the recipe's takes.</summary>
+/// <param name="Wanted">The recipe's shape. Its tensor degree and ZeRO stage stay.</param>
+/// <param name="Processes">Processes that live.</param>
+/// <param name="Layers">The layers, in order.</param>
+/// <param name="Rows">Rows of the global batch, which no loss changes.</param>
+/// <param name="MicroRows">Rows of a micro-batch.</param>
+public sealed record ReshapeProblem(ParallelShape Wanted, int Processes, IReadOnlyList<LayerNeed> Layers, int Rows, int MicroRows)
+{
+    /// <summary>Memory of a rank for state and activations, in bytes; null for no limit.</summary>
+    public long? CapacityBytes { get; init; }
+
+    /// <summary>What else a shape must keep to; null for nothing.</summary>
+    public Func<ParallelShape, bool>? Allows { get; init; }
+}
+
+/// <summary>A shape to go on with.</summary>
+/// <param name="Shape">The shape.</param>
+/// <param name="Cut">Which layers each stage has; null for the recipe's own cut.</param>
+/// <param name="StepSeconds">The estimate of a step, in the unit of the layers.</param>
+public sealed record Reshape(ParallelShape Shape, StagePartition? Cut, double StepSeconds)
+{
+    /// <summary>The shape in words, with the layers of each stage where there are several.</summary>
+    public override string ToString() => Cut is { Stages: > 1 } cut ? $"{Shape}, layers {cut}" : Shape.ToString();
+}
+
+/// <summary>
+/// The shape that those who are left can run best: every (data, pipeline) beside the recipe's tensor degree, each with the cut of its layers that
+/// makes the slowest stage fastest, judged by T = Σ t_p + (M − 1)·max t_p (paper 23 §2). A pure function: all processes come to the same.
+/// </summary>
+public static class ReshapePlanner
+{
+    private const double Tolerance = 1e-9;
+
+    /// <summary>The recipe's shape where there are enough processes, else the fastest that fits; null where none does.</summary>
+    public static Reshape? Best(ReshapeProblem problem)
+    {
+        ArgumentNullException.ThrowIfNull(problem);
+        var wanted = problem.Wanted.Checked();
+        if (problem.Processes >= wanted.Ranks) return new(wanted, null, Seconds(problem, wanted, StagePartition.Even(problem.Layers.Count, wanted.Pipeline)));
+        Reshape? best = null;
+        for (var stages = 1; stages <= problem.Layers.Count && stages * wanted.Tensor <= problem.Processes; stages++)
+            for (var data = 1; data <= problem.Rows && data * stages * wanted.Tensor <= problem.Processes; data++)
+            {
+                if (Of(problem, wanted with { Data = data, Pipeline = stages }) is not { } candidate) continue;
+                if (best is null || IsBetter(candidate, best, wanted)) best = candidate;
+            }
+        return best;
+    }
+
+    /// <summary>A shape with its best cut; null where it is not allowed or does not fit.</summary>
+    public static Reshape? Of(ReshapeProblem problem, ParallelShape shape)
+    {
+        ArgumentNullException.ThrowIfNull(problem);
+        ArgumentNullException.ThrowIfNull(shape);
+        if (shape.Pipeline > problem.Layers.Count || problem.Allows?.Invoke(shape) == false) return null;
+        // Data ranks have the same layers, each by itself; ZeRO cuts what they keep of them.
+        var layers = problem.Layers.Select(layer => new LayerCost(layer.Seconds, Kept(layer, shape), ActivationBytes: layer.ActivationBytes)).ToList();
+        var ranks = Enumerable.Repeat(new StageRanks(1) { CapacityBytes = problem.CapacityBytes }, shape.Pipeline).ToList();
+        var cut = MinimaxPartition.Find(new PartitionProblem(layers, ranks, Piece(problem, shape)));
+        return cut is null ? null : new(shape, cut, Seconds(problem, shape, cut));
+    }
+
+    // Ties go to the shape that differs least in its stages, since fewest layers move then, and to the one that needs fewest ranks.
+    private static bool IsBetter(Reshape one, Reshape other, ParallelShape wanted)
+    {
+        if (Math.Abs(one.StepSeconds - other.StepSeconds) > Tolerance * other.StepSeconds) return one.StepSeconds < other.StepSeconds;
+        var (near, far) = (Math.Abs(one.Shape.Pipeline - wanted.Pipeline), Math.Abs(other.Shape.Pipeline - wanted.Pipeline));
+        return near != far ? near < far : one.Shape.Ranks < other.Shape.Ranks;
+    }
+
+    private static long Kept(LayerNeed layer, ParallelShape shape) => shape.Zero switch
+    {
+        0 => layer.ModelBytes + layer.OptimizerBytes,
+        3 => (layer.ModelBytes + layer.OptimizerBytes) / shape.Data,
+        _ => layer.ModelBytes + layer.OptimizerBytes / shape.Data,
+    };
+
+    private static int Share(ReshapeProblem problem, ParallelShape shape) => (problem.Rows + shape.Data - 1) / shape.Data;
+
+    private static int Piece(ReshapeProblem problem, ParallelShape shape) => Math.Max(1, Math.Min(problem.MicroRows, Share(problem, shape)));
+
+    /// <summary>The data rank with most rows sets the pace; a last micro-batch that is smaller counts as the part that it is.</summary>
+    private static double Seconds(ReshapeProblem problem, ParallelShape shape, StagePartition cut)
+    {
+        var piece = Piece(problem, shape);
+        var stages = Enumerable.Range(0, cut.Stages).Select(stage => piece * Enumerable.Range(cut.First(stage), cut.Ends[stage] - cut.First(stage)).Sum(layer => problem.Layers[layer].Seconds)).ToList();
+        return stages.Sum() + ((double)Share(problem, shape) / piece - 1) * stages.Max();
+    }
+}

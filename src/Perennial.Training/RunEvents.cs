@@ -133,7 +133,11 @@ public sealed record SamplesCommitted(long Step, long Epoch, IReadOnlyList<IRead
 /// <param name="Reason">What failed, and who went and came.</param>
 /// <param name="Phases">How long each part of it took.</param>
 /// <param name="At">When the processes agreed on a state.</param>
-public sealed record Recovered(long Step, long Epoch, int Before, int After, string Reason, RecoveryPhases Phases, DateTimeOffset At) : RunEvent;
+public sealed record Recovered(long Step, long Epoch, int Before, int After, string Reason, RecoveryPhases Phases, DateTimeOffset At) : RunEvent
+{
+    /// <summary>Whether nothing was lost and processes came: taken in at the end of a step.</summary>
+    public bool IsGrowth => After > Before && Phases.Detect == 0;
+}
 
 /// <summary>Parts of a recovery, seconds; not a number where one was not measured.</summary>
 /// <param name="Detect">How long the call that failed had waited: the loss was at most so long before.</param>

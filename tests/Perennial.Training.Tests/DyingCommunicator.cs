@@ -17,6 +17,9 @@ internal sealed class DyingCommunicator(ThreadCommunicator inner, Func<int, bool
     {
     }
 
+    /// <summary>Whether it may die in its sub-groups too, whose calls are counted by themselves.</summary>
+    public bool InChildren { get; init; }
+
     public int Rank => inner.Rank;
 
     public int Size => inner.Size;
@@ -45,7 +48,8 @@ internal sealed class DyingCommunicator(ThreadCommunicator inner, Func<int, bool
 
     public void Barrier(CallOptions options = default) => inner.Barrier(options);
 
-    public ICommunicator? Split(int color, int key, CallOptions options = default) => inner.Split(color, key, options);
+    public ICommunicator? Split(int color, int key, CallOptions options = default) =>
+        inner.Split(color, key, options) is var child && InChildren && child is ThreadCommunicator group ? new DyingCommunicator(group, dies) { InChildren = true } : child;
 
     public void Abort(string reason) => inner.Abort(reason);
 

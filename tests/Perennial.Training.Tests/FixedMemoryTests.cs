@@ -51,7 +51,7 @@ public sealed class FixedMemoryTests(PreparedText text) : IClassFixture<Prepared
     }
 
     [Theory]
-    [InlineData("{ data: 2, zero: 3 }")]
+    [InlineData("{ data: 2, zero: 3, reshape: wait }")]
     [InlineData("{ tensor: 2 }")]
     public async Task One_is_lost_whose_peers_have_not_what_it_had(string parallel)
     {
@@ -66,6 +66,27 @@ public sealed class FixedMemoryTests(PreparedText text) : IClassFixture<Prepared
         var results = await Task.WhenAll(workers);
         Assert.Equal(truth.StateHash, results[0].StateHash);
         Assert.Contains("resuming from memory at step", Assert.Single(seen.Recoveries), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("{ data: 2, zero: 1 }", "data=1,tensor=1,pipeline=1,zero=1 has what was kept of data=2,tensor=1,pipeline=1,zero=1")]
+    [InlineData("{ pipeline: 2 }", "data=1,tensor=1,pipeline=1,zero=0 has what was kept of data=1,tensor=1,pipeline=2,zero=0, layers 1/1")]
+    public async Task One_is_lost_and_those_who_are_left_go_on_with_what_it_kept(string parallel, string how)
+    {
+        var recipe = Recipe(parallel, "practices: [{ kind: ema, decay: 0.9 }]");
+        using var managers = new SnapshotManagers(place, 1, "none");
+        using var store = new MemoryStore();
+        var (hub, seen) = (new ThreadHub(), new Watcher(managers));
+        var workers = Enumerable.Range(0, 2).Select(rank => Worker("killed", recipe, managers, store, rank == 1 ? new Doomed(hub, seen) : hub, rank, seen)).ToList();
+        await Assert.ThrowsAsync<SimulatedDeathException>(() => workers[1]);
+        var result = await workers[0];
+        Assert.True(result.Completed);
+        var reason = Assert.Single(seen.Recoveries);
+        Assert.Contains("resuming from memory at step", reason, StringComparison.Ordinal);
+        Assert.Contains($"2 slices from own memory", reason, StringComparison.Ordinal);
+        Assert.Contains(how, reason, StringComparison.Ordinal);
+        var alone = new TrainingRun(House.Components).Execute(Recipe("{ data: 1 }", "practices: [{ kind: ema, decay: 0.9 }]"), new TrainingRunOptions { RunFolder = Path.Combine(place, "alone") }, []);
+        Assert.Equal(alone.Loss, result.Loss, 1e-3 * alone.Loss);
     }
 
     [Fact]

@@ -179,8 +179,8 @@ public sealed class FixedRunTests(PreparedText text) : IClassFixture<PreparedTex
     }
 
     [Theory]
-    [InlineData("{ data: 2, tensor: 2 }", "from peers' memory")]
-    [InlineData("{ data: 2, zero: 1 }", "resuming from")]
+    [InlineData("{ data: 2, tensor: 2, reshape: wait }", "from peers' memory")]
+    [InlineData("{ data: 2, zero: 1, reshape: wait }", "resuming from")]
     public async Task A_lost_process_is_replaced_and_nothing_changes(string parallel, string how)
     {
         var through = Launch("through", parallel, 12, new Recorder());

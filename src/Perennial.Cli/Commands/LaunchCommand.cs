@@ -100,6 +100,7 @@ internal static class LaunchCommand
         var (watch, gate, last) = (new LaunchWatch(options.RestartAll), new Lock(), (RunResult?)null);
         var log = new RecoveryLog($"{recipe.Name}, {recipe.Resilience.Policy.Kind}, seed {recipe.Seed}", recipe.Resilience.Policy.Kind, options.Workers);
         Launcher? launcher = null;
+        var present = options.Workers;
         void Line(string line)
         {
             lock (gate)
@@ -107,8 +108,9 @@ internal static class LaunchCommand
                 if (!line.StartsWith('{') || RunEventReader.Read(line) is not { } happened) return;
                 watch.OnEvent(happened);
                 log.OnEvent(happened);
-                // Under a fixed shape only data ranks have samples of their own, but no step is taken without everyone.
-                if (happened is SamplesCommitted samples) launcher!.Stepped(samples.Step, recipe.Parallel is { IsFixed: true } ? options.Workers : samples.ByRank.Count);
+                // Under a fixed shape only data ranks have samples of their own: how many are there is told with every change.
+                present = happened switch { RunStarted => options.Workers, Recovered recovered => recovered.After, _ => present };
+                if (happened is SamplesCommitted samples) launcher!.Stepped(samples.Step, recipe.Parallel is { IsFixed: true } ? present : samples.ByRank.Count);
                 if (happened is RunFinished finished) last = finished.Result;
                 if (json) context.Out.WriteLine(line);
                 else progress.Observe(happened);

@@ -41,7 +41,7 @@ internal sealed class LaunchWatch(bool restarts)
     {
         switch (happened)
         {
-            case Recovered recovered:
+            case Recovered { IsGrowth: false } recovered:
                 events.Add(recovered);
                 Stepped();
                 Regained();

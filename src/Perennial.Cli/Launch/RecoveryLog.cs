@@ -65,7 +65,7 @@ internal sealed class RecoveryLog(string name, string policy, int workers, TimeP
             case CheckpointWritten e:
                 checkpoints.Add(e.Step);
                 break;
-            case Recovered e when fault is { } struck:
+            case Recovered { IsGrowth: false } e when fault is { } struck:
                 Elastic(struck, e);
                 break;
         }

@@ -29,6 +29,15 @@ public static class TrainingFlops
             + (map.Form.EmbeddingProjection ? 12.0 * config.Width * config.Width : 0);
     }
 
+    /// <summary>The same by layer: blocks are alike, the head's product is the last one's.</summary>
+    public static IReadOnlyList<double> PerLayer(DecoderConfig config, int time)
+    {
+        ArgumentNullException.ThrowIfNull(config);
+        var head = 6.0 * config.Vocabulary * config.Width;
+        var block = (PerToken(config, time) - head) / config.Layers;
+        return [.. Enumerable.Range(1, config.Layers).Select(layer => layer == config.Layers ? block + head : block)];
+    }
+
     /// <summary>Parameters that take part in matrix products.</summary>
     public static double MatrixParameters(DecoderConfig config)
     {

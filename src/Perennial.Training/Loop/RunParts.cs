@@ -16,15 +16,22 @@ namespace Perennial.Training.Loop;
 /// <summary>Everything that a resolved recipe is made into: data, model, optimizer, practices and the state that ties them.</summary>
 public sealed class RunParts : IDisposable
 {
-    private RunParts(Recipe recipe, PreparedData data, ParallelPlace? place)
+    private readonly RunParts? whole;
+    private bool isReleased;
+
+    /// <param name="recipe">The resolved recipe.</param>
+    /// <param name="data">Prepared data.</param>
+    /// <param name="place">The place in a parallel shape.</param>
+    /// <param name="whole">The parts whose data and streams are shared; null to make them.</param>
+    private RunParts(Recipe recipe, PreparedData data, ParallelPlace? place, RunParts? whole = null)
     {
-        (Recipe, Data) = (recipe, data);
+        (Recipe, Data, this.whole) = (recipe, data, whole);
         var architecture = recipe.Model.Create();
         Config = architecture.Describe(data.Tokenizer.VocabularySize, data.Tokenizer.EndOfText);
         TokensPerStep = (long)recipe.Training.Batch * Config.Context;
         var planned = StageRecipe.Of(recipe);
         var practices = RunStage.DistinctPractices(planned);
-        Stages = [.. planned.Select((stage, i) => new RunStage(i, stage, data, Config.Context, practices, LossesOf))];
+        Stages = whole?.Stages ?? [.. planned.Select((stage, i) => new RunStage(i, stage, data, Config.Context, practices, LossesOf))];
         TotalSteps = Stages.Sum(stage => stage.Steps);
         var precision = recipe.Training.Precision == PrecisionChoice.Bfloat16 ? Precision.Bfloat16 : Precision.Float32;
         var execution = new DecoderExecution { CheckpointActivations = recipe.Training.CheckpointActivations, SharedGradients = recipe.Training.PerLayer };
@@ -34,8 +41,8 @@ public sealed class RunParts : IDisposable
         {
             Parallel = place.Make(recipe, Config, precision, execution);
             Model = Parallel.Model;
-            if (architecture.InitialCheckpoint is { } start) InitialWeights.Load(start, Parallel, data.Tokenizer);
-            else Parallel.Initialize(recipe.Seed);
+            // Parts of a run that is under way are given their state.
+            if (whole is null) FillWeights();
         }
         else if (architecture.InitialCheckpoint is { } folder)
         {
@@ -57,8 +64,8 @@ public sealed class RunParts : IDisposable
         IReadOnlyList<StateSlot> slots = [.. Optimizer.Slots, .. Model.Map?.Slots ?? [], .. Practices.SelectMany((practice, i) => practice.Slots.Select(slot => slot with { Name = $"practice-{i}.{slot.Name}" }))];
         Branches = planned.Any(stage => stage.Branch) ? new BranchSlots(Model.Parameters, slots) : null;
         State = new TrainingState(Parallel?.Kept ?? Model.Parameters, [.. slots, .. Branches?.Slots ?? []]);
-        Texts = new HeldOutTexts(data, planned, recipe.Evaluation.Tokens?.Value);
-        Tasks = [.. recipe.Evaluation.Tasks.Select(task => (task.Kind, task.Create()))];
+        Texts = whole?.Texts ?? new HeldOutTexts(data, planned, recipe.Evaluation.Tokens?.Value);
+        Tasks = whole?.Tasks ?? [.. recipe.Evaluation.Tasks.Select(task => (task.Kind, task.Create()))];
     }
 
     /// <summary>The resolved recipe.</summary>
@@ -151,6 +158,30 @@ public sealed class RunParts : IDisposable
         }
     }
 
+    /// <summary>The same run in another place of another shape: model, optimizer and practices anew, over zeros; data and streams are shared and stay these parts'.</summary>
+    /// <param name="place">The place.</param>
+    /// <exception cref="Core.PerennialException">Exit 2: the model cannot be cut so.</exception>
+    public RunParts Under(ParallelPlace place) => new(Recipe, Data, place, whole ?? this);
+
+    /// <summary>The weights that the run begins with, in a place of a parallel shape.</summary>
+    public void FillWeights()
+    {
+        if (Recipe.Model.Create().InitialCheckpoint is { } start) InitialWeights.Load(start, Parallel!, Data.Tokenizer);
+        else Parallel!.Initialize(Recipe.Seed);
+    }
+
+    /// <summary>Frees model, optimizer and practices; data and streams stay.</summary>
+    public void Release()
+    {
+        if (isReleased) return;
+        isReleased = true;
+        foreach (var practice in Practices) practice.Dispose();
+        Branches?.Dispose();
+        Optimizer.Dispose();
+        if (Parallel is not null) Parallel.Dispose();
+        else Model.Dispose();
+    }
+
     /// <summary>What the losses of a stage's online mixture are measured on.</summary>
     public SourceProbe Probe(RunStage stage)
     {
@@ -172,12 +203,9 @@ public sealed class RunParts : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        foreach (var practice in Practices) practice.Dispose();
-        Branches?.Dispose();
-        Optimizer.Dispose();
+        Release();
+        if (whole is not null) return;
         foreach (var stage in Stages) (stage.Objective as IDisposable)?.Dispose();
-        if (Parallel is not null) Parallel.Dispose();
-        else Model.Dispose();
         Data.Dispose();
     }
 }

@@ -39,6 +39,9 @@ internal sealed class TrainingLoop(RunParts parts, IReplicas replicas, GradientP
     /// <summary>The last step was another process's: nothing is to be told of it.</summary>
     public void Forget() => LastTold = [];
 
+    /// <summary>Goes on where another loop of this process ended.</summary>
+    public void Follow(TrainingLoop earlier) => (Work, LastTold) = (earlier.Work, earlier.LastTold);
+
     private TrainingState State => parts.State;
 
     /// <summary>What practices see now.</summary>

@@ -13,7 +13,6 @@ internal sealed class FixedMemory : IDisposable
     private readonly MemorySettings settings;
     private readonly PartBytes bytes;
     private readonly ConcurrentQueue<string> alarms = new();
-    private IReadOnlyList<string> nodes = [];
     private ICommunicator? world;
 
     /// <param name="settings">Where to.</param>
@@ -31,28 +30,45 @@ internal sealed class FixedMemory : IDisposable
     /// <summary>Nodes that keep snapshots.</summary>
     public int Nodes => settings.Managers.Count;
 
+    /// <summary>The node of every rank.</summary>
+    public IReadOnlyList<string> NodeOfRank { get; private set; } = [];
+
     /// <summary>Bytes of a snapshot, over all ranks.</summary>
     public long Bytes => Slices.All.Count * bytes.SliceBytes(Slices);
 
-    private SnapshotSlices Slices => SnapshotSlices.Of(nodes, settings.Parity);
+    private SnapshotSlices Slices => SnapshotSlices.Of(NodeOfRank, settings.Parity);
 
     /// <summary>Learns where the ranks of a new world are and what they have; all of them call it.</summary>
     /// <exception cref="CommunicatorException">A rank was lost.</exception>
     public void Meet(ICommunicator group, string node)
     {
         world = group;
-        nodes = [.. GateExchange.Gather(group, Encoding.UTF8.GetBytes(node)).Select(Encoding.UTF8.GetString)];
+        NodeOfRank = [.. GateExchange.Gather(group, Encoding.UTF8.GetBytes(node)).Select(Encoding.UTF8.GetString)];
         bytes.Meet(group);
     }
 
     /// <summary>Brings the newest snapshot back that is wanted; all ranks call it, after <see cref="Meet"/>. Says how, or null where there is none (see <see cref="PartRestore.Run"/>).</summary>
     /// <exception cref="CommunicatorException">A rank was lost.</exception>
     public string? Restore(Func<long, bool> isWorth, Action replacing) =>
-        new PartRestore(settings, bytes, Slices, world!, alarms.Enqueue).Run(isWorth, replacing) is { } done ? ReplicaRestore.Words(done) : null;
+        new PartRestore(settings, new PartReader(bytes, Slices, [bytes.Rank]), world!, 0, alarms.Enqueue).Run(isWorth, read =>
+        {
+            replacing();
+            bytes.Load(read, "the snapshot in memory");
+        }) is { } done ? ReplicaRestore.Words(done) : null;
+
+    /// <summary>Reads what was kept under the arrangement of the last <see cref="Meet"/>: this rank's place, and those of lost ranks.</summary>
+    /// <param name="places">The places.</param>
+    public PartReader Reader(IReadOnlyList<int> places) => new(bytes, Slices, places);
+
+    /// <summary>Bytes from one place to the next in what a <see cref="Reader"/> reads.</summary>
+    public long Room => bytes.Room;
 
     /// <summary>Begins to take snapshots; all ranks call it, when they have one state.</summary>
     /// <exception cref="CommunicatorException">A rank was lost.</exception>
-    public void Join() => Snapshots.Join(world, nodes);
+    public void Join() => Snapshots.Join(world, NodeOfRank);
+
+    /// <summary>Takes what went wrong, to be told with the rest.</summary>
+    public void Alarm(string line) => alarms.Enqueue(line);
 
     /// <summary>What went wrong since the last call, on any thread.</summary>
     public IEnumerable<string> Alarms()

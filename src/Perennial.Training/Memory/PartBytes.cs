@@ -27,10 +27,13 @@ internal sealed class PartBytes : ISlicedState
     /// <param name="state">Its state.</param>
     public PartBytes(ParallelDecoder decoder, TrainingState state) => (own, shape, rank) = (new StateBytes(state, decoder.Trained), decoder.Placement.Shape, decoder.Rank);
 
-    /// <summary>Ranks that have this one's state, itself among them, in the order of their shares.</summary>
-    public IReadOnlyList<int> Sharers => [.. SharersOf(rank)];
+    /// <summary>This rank.</summary>
+    public int Rank => rank;
 
-    /// <summary>Bytes of this rank's state, with room behind them for whole shares.</summary>
+    /// <summary>Ranks that have this one's state, itself among them, in the order of their shares.</summary>
+    public IReadOnlyList<int> Sharers => SharersOf(rank);
+
+    /// <summary>Bytes of a rank's state, with room behind them for whole shares.</summary>
     public long Room => share * Sharers.Count;
 
     /// <summary>Learns what the other ranks have; every rank of the world calls it.</summary>
@@ -40,7 +43,7 @@ internal sealed class PartBytes : ISlicedState
         const int fields = 2;
         var all = new long[fields * world.Size];
         world.AllGather([own.Count, unchecked((long)own.LayoutHash(own.Count))], all, [.. Enumerable.Repeat((long)fields, world.Size)]);
-        var least = Enumerable.Range(0, world.Size).Max(each => (all[fields * each] + SharersOf(each).Count() - 1) / SharersOf(each).Count());
+        var least = Enumerable.Range(0, world.Size).Max(each => (all[fields * each] + SharersOf(each).Count - 1) / SharersOf(each).Count);
         share = (least + Alignment - 1) / Alignment * Alignment;
         content = $"{shape} {string.Join(' ', all.Select(number => number.ToString(CultureInfo.InvariantCulture)))}";
     }
@@ -67,9 +70,10 @@ internal sealed class PartBytes : ISlicedState
     /// <inheritdoc/>
     public void Dispose() => own.Dispose();
 
-    private IEnumerable<int> SharersOf(int one)
+    /// <summary>Ranks that have a rank's state, itself among them, in the order of their shares.</summary>
+    public IReadOnlyList<int> SharersOf(int one)
     {
         var place = shape.CoordinatesOf(one);
-        return shape.Zero > 0 ? [one] : Enumerable.Range(0, shape.Data).Select(data => shape.RankOf(place with { Data = data }));
+        return shape.Zero > 0 ? [one] : [.. Enumerable.Range(0, shape.Data).Select(data => shape.RankOf(place with { Data = data }))];
     }
 }

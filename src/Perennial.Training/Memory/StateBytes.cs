@@ -16,7 +16,8 @@ namespace Perennial.Training.Memory;
 /// <param name="weights">The weights that are kept: those of the state, or the piece of them that only this process has.</param>
 internal sealed unsafe class StateBytes(TrainingState state, FlatParameters weights) : ISlicedState
 {
-    private const int ProgressRoom = 1 << 20;
+    /// <summary>Bytes that the progress has, before the weights.</summary>
+    public const int ProgressRoom = 1 << 20;
     private readonly byte* progress = (byte*)NativeMemory.AllocZeroed(ProgressRoom);
 
     /// <summary>Bytes in all.</summary>
@@ -76,18 +77,24 @@ internal sealed unsafe class StateBytes(TrainingState state, FlatParameters weig
     /// <summary>Replaces the state by what <see cref="Count"/> bytes say.</summary>
     public void Load(nint bytes, string origin)
     {
-        var from = (byte*)bytes;
         // The progress is read first: where it is nonsense nothing has moved yet.
-        var length = *(int*)from;
-        if (length is < 2 or > ProgressRoom - sizeof(int)) throw Core.PerennialException.Damaged($"{origin}: the progress has an impossible length");
-        var restored = ProgressJson.Read(Encoding.UTF8.GetString(from + sizeof(int), length), origin);
-        from += ProgressRoom;
+        var restored = ReadProgress(bytes, origin);
+        var from = (byte*)bytes + ProgressRoom;
         foreach (var values in Buffers(state, weights))
         {
             Buffer.MemoryCopy(from, (void*)TensorMemory.Pointer(values), Bytes(values), Bytes(values));
             from += Bytes(values);
         }
         state.Progress = restored;
+    }
+
+    /// <summary>The progress at the head of a state's bytes.</summary>
+    /// <exception cref="Core.PerennialException">Exit 3: there is none.</exception>
+    public static Progress ReadProgress(nint bytes, string origin)
+    {
+        var length = *(int*)bytes;
+        if (length is < 2 or > ProgressRoom - sizeof(int)) throw Core.PerennialException.Damaged($"{origin}: the progress has an impossible length");
+        return ProgressJson.Read(Encoding.UTF8.GetString((byte*)bytes + sizeof(int), length), origin);
     }
 
     /// <inheritdoc/>

@@ -1,6 +1,7 @@
 using Perennial.Core;
 using Perennial.Models;
 using Perennial.Resilience.Layouts;
+using Perennial.Resilience.Partition;
 using Perennial.Tensors;
 using SlotRole = Perennial.Resilience.Layouts.SlotRole;
 using UniversalSlot = Perennial.Resilience.Layouts.StateSlot;
@@ -20,22 +21,25 @@ public sealed class DecoderPlacement
     private readonly RuleTable rules;
     private readonly LogicalTensor[] tensors;
     private readonly LayoutOptions options;
-    private readonly Layout whole, cut;
+    private readonly Layout whole, pieces;
 
     /// <summary>Places a decoder.</summary>
     /// <param name="config">The model.</param>
     /// <param name="shape">The shape.</param>
     /// <param name="atTensors">Whether ZeRO must cut between tensors only (optimizers that need whole matrices).</param>
+    /// <param name="cut">Which layers each stage has; null for equally many, the first stages one more.</param>
     /// <exception cref="PerennialException">Exit 2: the model cannot be cut so; the message says what is in the way.</exception>
-    public DecoderPlacement(DecoderConfig config, ParallelShape shape, bool atTensors = false)
+    public DecoderPlacement(DecoderConfig config, ParallelShape shape, bool atTensors = false, StagePartition? cut = null)
     {
         ArgumentNullException.ThrowIfNull(config);
         ArgumentNullException.ThrowIfNull(shape);
         (Config, Shape) = (config, shape.Checked());
         if (shape.Pipeline > config.Layers) throw PerennialException.Usage($"parallel: {shape.Pipeline} stages for {config.Layers} layers; every stage needs one");
         if (shape is { Zero: 3, Pipeline: > 1 } && config.TiedHead) throw PerennialException.Usage("parallel: zero: 3 cannot share one embedding between the first and the last stage; use tied-head: false, zero: 1 or pipeline: 1");
+        Cut = cut ?? StagePartition.Even(config.Layers, shape.Pipeline);
+        if (Cut.Layers != config.Layers || Cut.Stages != shape.Pipeline || Cut.Counts.Any(count => count < 1)) throw PerennialException.Usage($"parallel: layers {Cut} are no cut of {config.Layers} layers into {shape.Pipeline} stages");
         Global = DecoderLayout.Of(config);
-        options = new LayoutOptions(Pad: false, AtTensors: atTensors);
+        options = new LayoutOptions(LayersPerStage: Cut.Counts, Pad: false, AtTensors: atTensors);
         var model = new DecoderDimensions(config.Heads, config.KeyValueHeads, config.HeadWidth, config.Intermediate, config.TiedHead, IntermediateUnit: config.Intermediate % 8 == 0 ? 8 : 1);
         rules = config.Family switch
         {
@@ -46,7 +50,7 @@ public sealed class DecoderPlacement
         tensors = [.. Global.Entries.Select(entry => new LogicalTensor(entry.Name, entry.Shape, sizeof(float)))];
         ruled = rules.Apply(tensors);
         whole = LayoutBuilder.Build(ruled, shape, cut: false, options);
-        cut = LayoutBuilder.Build(ruled, shape, cut: true, options);
+        pieces = LayoutBuilder.Build(ruled, shape, cut: true, options);
     }
 
     /// <summary>The model.</summary>
@@ -54,6 +58,9 @@ public sealed class DecoderPlacement
 
     /// <summary>The shape.</summary>
     public ParallelShape Shape { get; }
+
+    /// <summary>Which layers each stage has.</summary>
+    public StagePartition Cut { get; }
 
     /// <summary>The whole model's flat layout.</summary>
     public FlatLayout Global { get; }
@@ -68,7 +75,10 @@ public sealed class DecoderPlacement
     public Layout Whole => whole;
 
     /// <summary>The layout of the weights as ranks keep them: <see cref="Whole"/>, or under ZeRO 3 cut over the data ranks.</summary>
-    public Layout Kept => Shape.Zero == 3 ? cut : whole;
+    public Layout Kept => Shape.Zero == 3 ? pieces : whole;
+
+    /// <summary>The layout of the weights that each rank's optimizer moves: all that it computes with, or under ZeRO its piece.</summary>
+    public Layout Trained => Shape.Zero > 0 ? pieces : whole;
 
     /// <summary>The layout of the whole state.</summary>
     /// <param name="slots">Slots beside the weights; optimizer slots are cut over data ranks by ZeRO, the others follow the weights.</param>
@@ -81,7 +91,7 @@ public sealed class DecoderPlacement
     public IReadOnlyList<long> Pieces(int rank)
     {
         var place = Shape.CoordinatesOf(rank);
-        return [.. Enumerable.Range(0, Shape.Data).Select(data => cut.Ranks[Shape.RankOf(place with { Data = data })].Bytes / sizeof(float))];
+        return [.. Enumerable.Range(0, Shape.Data).Select(data => pieces.Ranks[Shape.RankOf(place with { Data = data })].Bytes / sizeof(float))];
     }
 
     /// <summary>The part of the model that a rank computes.</summary>
@@ -91,7 +101,7 @@ public sealed class DecoderPlacement
     public DecoderShard Shard(int rank, ITensorPeers peers, IParameterWindow? window = null)
     {
         var (_, tensor, stage) = Shape.CoordinatesOf(rank);
-        var first = Enumerable.Range(0, stage).Sum(LayersOf);
+        var first = Cut.First(stage);
         var (names, rowBytes) = (new DecoderNames(Config), Config.Width * (long)sizeof(float));
         var isGpt2 = Config.Family == ModelFamily.Gpt2;
         // Queries, keys and inner columns by what the layout gives this rank: nothing is computed twice in two ways.
@@ -101,7 +111,7 @@ public sealed class DecoderPlacement
         var padded = (Config.Vocabulary + Shape.Tensor - 1) / Shape.Tensor;
         var shard = new DecoderShard
         {
-            Config = Config, FirstLayer = first, EndLayer = first + LayersOf(stage), HoldsEmbedding = stage == 0, HoldsHead = stage == Shape.Pipeline - 1,
+            Config = Config, FirstLayer = first, EndLayer = Cut.Ends[stage], HoldsEmbedding = stage == 0, HoldsHead = stage == Shape.Pipeline - 1,
             Heads = (int)(queries / Config.HeadWidth), KeyValueHeads = (int)(keys / Config.HeadWidth), Intermediate = (int)inner,
             FirstRow = Math.Min(Config.Vocabulary, padded * tensor), Rows = Math.Clamp(Config.Vocabulary - padded * tensor, 0, padded), PaddedRows = padded, Peers = peers, Window = window,
         };
@@ -155,8 +165,6 @@ public sealed class DecoderPlacement
     }
 
     private bool IsShared(string name) => KeySharers > 1 && (name.Contains(".k_proj.", StringComparison.Ordinal) || name.Contains(".v_proj.", StringComparison.Ordinal));
-
-    private int LayersOf(int stage) => Config.Layers / Shape.Pipeline + (stage < Config.Layers % Shape.Pipeline ? 1 : 0);
 
     private long Held(int rank, string tensor)
     {

@@ -14,32 +14,32 @@ namespace Perennial.Training.Parallel;
 internal sealed class FixedHeldOut : IDisposable
 {
     private readonly ParallelDecoder decoder;
-    private readonly Decoder? whole;
-    private readonly HeldOutService? scoring;
-    private readonly TransferPlan plan;
+    private readonly Lazy<Decoder>? whole;
+    private readonly Lazy<HeldOutService>? scoring;
+    private readonly Lazy<TransferPlan> plan;
 
     public FixedHeldOut(RunParts parts, ParallelDecoder decoder, Action<RunEvent> tell)
     {
         this.decoder = decoder;
-        var single = new DecoderPlacement(parts.Config, ParallelShape.Single).Whole;
-        plan = TransferPlan.Between(decoder.Placement.Kept, single.Renumbered(decoder.Placement.Shape.Ranks, [0]));
+        plan = new(() => TransferPlan.Between(decoder.Placement.Kept, new DecoderPlacement(parts.Config, ParallelShape.Single).Whole.Renumbered(decoder.Placement.Shape.Ranks, [0])));
         if (decoder.Rank != 0) return;
-        whole = new Decoder(parts.Config, parts.Model.Precision);
-        scoring = new HeldOutService(parts, tell, whole);
+        // Made when something is scored: a part that goes over into another shape should not hold a whole model beside it.
+        whole = new(() => new Decoder(parts.Config, parts.Model.Precision));
+        scoring = new(() => new HeldOutService(parts, tell, whole.Value));
     }
 
     /// <summary>The leader's whole model, holding the weights of the last call; null on others.</summary>
-    public ILanguageModel? Model => whole;
+    public ILanguageModel? Model => whole?.Value;
 
     /// <summary>Newest bits per byte of the raw weights; null where nothing was scored here.</summary>
-    public double? BitsPerByte => scoring?.BitsPerByte;
+    public double? BitsPerByte => scoring is { IsValueCreated: true } ? scoring.Value.BitsPerByte : null;
 
     /// <summary>Scores the present weights; the leader tells what was found.</summary>
     /// <exception cref="Resilience.Groups.CommunicatorException">A rank was lost.</exception>
     public void Evaluate(string weights)
     {
         Gather();
-        scoring?.Evaluate(weights);
+        scoring?.Value.Evaluate(weights);
     }
 
     /// <summary>Scores the weights that the optimizer means to be used in place of those it trains: each rank has them of what it updates.</summary>
@@ -68,11 +68,14 @@ internal sealed class FixedHeldOut : IDisposable
     /// <exception cref="Resilience.Groups.CommunicatorException">A rank was lost.</exception>
     public void Gather()
     {
-        TransferExchange.Run(plan, decoder.Groups.World, Bytes(decoder.Kept), whole is null ? FlatBytes.Of(Memory<byte>.Empty) : Bytes(whole.Parameters));
-        whole?.ParametersChanged();
+        TransferExchange.Run(plan.Value, decoder.Groups.World, Bytes(decoder.Kept), whole is null ? FlatBytes.Of(Memory<byte>.Empty) : Bytes(whole.Value.Parameters));
+        whole?.Value.ParametersChanged();
     }
 
-    public void Dispose() => whole?.Dispose();
+    public void Dispose()
+    {
+        if (whole is { IsValueCreated: true }) whole.Value.Dispose();
+    }
 
     private static FlatBytes Bytes(FlatParameters parameters) => FlatBytes.At(TensorMemory.Pointer(parameters.Values), parameters.Values.NumberOfElements * sizeof(float));
 }

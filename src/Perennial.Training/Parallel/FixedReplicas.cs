@@ -10,8 +10,9 @@ namespace Perennial.Training.Parallel;
 /// <summary>The processes of a parallel shape as the loop sees them: data ranks take rows, everyone takes every step.</summary>
 /// <param name="decoder">This rank's part.</param>
 /// <param name="epoch">The membership's number.</param>
+/// <param name="hasNews">Whether a newer membership is known that is to be gone over to at the step's end.</param>
 /// <param name="canSnapshot">Whether this process can take part in a snapshot of the step under way.</param>
-internal sealed class FixedReplicas(ParallelDecoder decoder, Func<long> epoch, Func<bool> canSnapshot) : IReplicas
+internal sealed class FixedReplicas(ParallelDecoder decoder, Func<long> epoch, Func<bool> hasNews, Func<bool> canSnapshot) : IReplicas
 {
     public bool IsLeader => decoder.Rank == 0;
 
@@ -36,9 +37,9 @@ internal sealed class FixedReplicas(ParallelDecoder decoder, Func<long> epoch, F
         Called = Stopwatch.GetTimestamp();
         work.Buckets?.Wait();
         decoder.Complete();
-        double[] small = [decoder.CountsLoss ? work.Loss : 0, stop ? 1 : 0, canSnapshot() ? 1 : 0];
+        double[] small = [decoder.CountsLoss ? work.Loss : 0, stop ? 1 : 0, canSnapshot() ? 1 : 0, hasNews() ? 1 : 0];
         decoder.Groups.World.AllReduce<double>(small);
-        return new(small[0], small[1] > 0, false, Snapshot: small[2] >= decoder.Groups.World.Size);
+        return new(small[0], small[1] > 0, small[3] > 0, Snapshot: small[2] >= decoder.Groups.World.Size);
     }
 
     public GradientNorm Norm(torch.Tensor gradients) => decoder.Norm();

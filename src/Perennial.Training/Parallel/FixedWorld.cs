@@ -6,21 +6,28 @@ using Perennial.Resilience.Membership;
 namespace Perennial.Training.Parallel;
 
 /// <summary>
-/// The processes of a parallel shape: each has a place of its own (its rank), and all are needed. When one is lost the others wait until
-/// somebody has taken its place.
+/// The processes of a parallel shape. Each was started for a place (its rank). When one is lost the others come together at once and go on in
+/// another shape, or, where the recipe says so, wait until somebody has taken its place.
 /// </summary>
 internal sealed class FixedWorld : IDisposable
 {
     private const int MostFailures = 20;
     private readonly ParallelSettings settings;
+    private readonly bool waits;
+    private readonly CancellationToken cancellation;
     private readonly MembershipSession session;
+    private readonly Lock gate = new();
     private ICommunicator? group;
+    private CancellationTokenSource? forming;
     private Epoch? epoch;
+    private IReadOnlyList<long> needed = [];
 
     /// <param name="settings">How this process meets the others; its rank is its place.</param>
-    public FixedWorld(ParallelSettings settings)
+    /// <param name="waits">Whether every place must be taken.</param>
+    /// <param name="cancellation">Ends waiting.</param>
+    public FixedWorld(ParallelSettings settings, bool waits, CancellationToken cancellation)
     {
-        this.settings = settings;
+        (this.settings, this.waits, this.cancellation) = (settings, waits, cancellation);
         settings.Interruption?.Listen(reason => Volatile.Read(ref group)?.Abort(reason));
         session = new MembershipSession(settings.Store, new MembershipOptions
         {
@@ -28,23 +35,77 @@ internal sealed class FixedWorld : IDisposable
         }, agent => agent.EpochChanged += (_, change) => OnEpoch(change.Current));
     }
 
-    /// <summary>Seconds until everybody was there, and from there to connected processes; of the last world.</summary>
+    /// <summary>Seconds until it was clear who is there, and from there to connected processes; of the last world.</summary>
     public (double Agree, double Group) Phases { get; private set; }
 
     /// <summary>The present membership's number.</summary>
     public long Epoch => epoch?.Number ?? 0;
 
+    /// <summary>Why it came about.</summary>
+    public string Reason => epoch?.Reason ?? "";
+
+    /// <summary>Of every present process the place that it was started for.</summary>
+    public IReadOnlyList<int> Orders
+    {
+        get
+        {
+            // Where all are there, everyone has its own rank; else they are numbered as the membership has them.
+            var orders = epoch!.Members.Select(member => member.Order).ToArray();
+            return IsComplete(epoch) ? [.. orders.Order()] : orders;
+        }
+    }
+
+    /// <summary>Whether there is a newer membership to go over to.</summary>
+    public bool HasNews => !waits && session.Current?.Number > Epoch;
+
     /// <summary>Waits for everybody and forms the world.</summary>
     /// <exception cref="PerennialException">Exit 1: they did not come in time.</exception>
     public ICommunicator Join() => Form(() => session.WaitForEpoch(0, settings.Patience));
 
-    /// <summary>After a failed call: waits until all places are taken again and forms the next world.</summary>
+    /// <summary>Goes over to the next membership.</summary>
+    /// <param name="isWaiting">Whether it may be long until there is one, so that being asked to stop ends it.</param>
+    /// <exception cref="PerennialException">Exit 1: nobody came in time.</exception>
+    /// <exception cref="OperationCanceledException">This process was asked to stop.</exception>
+    public ICommunicator Regroup(bool isWaiting)
+    {
+        Leave();
+        return Form(() => session.WaitForEpoch(epoch!.Number, settings.Patience, isWaiting ? cancellation : CancellationToken.None));
+    }
+
+    /// <summary>After a failed call: the next world, of those who are left, or once all places are taken again.</summary>
     /// <exception cref="PerennialException">Exit 1: nobody came in time.</exception>
     public ICommunicator Rejoin(CommunicatorException lost)
     {
         var broken = epoch!;
         Leave();
         return Form(() => session.NextEpoch(broken, lost, settings.Patience));
+    }
+
+    /// <summary>Says who has a place: that others leave disturbs nobody.</summary>
+    /// <param name="ranks">Their ranks in the world.</param>
+    public void Need(IEnumerable<int> ranks)
+    {
+        var complete = IsComplete(epoch!);
+        Volatile.Write(ref needed, [.. ranks.Select(rank => complete ? epoch!.Members.First(member => member.Order == rank).Id : epoch!.Members[rank].Id)]);
+        if (session.Current is { } newest) OnEpoch(newest);
+    }
+
+    /// <summary>Waits until the membership changes; for a process without a place.</summary>
+    /// <exception cref="OperationCanceledException">This process was asked to stop.</exception>
+    public void AwaitNews()
+    {
+        while (!HasNews && !cancellation.IsCancellationRequested)
+        {
+            try
+            {
+                _ = session.WaitForEpoch(Epoch, TimeSpan.FromSeconds(60), cancellation);
+            }
+            catch (TimeoutException)
+            {
+                // Nothing has changed.
+            }
+        }
+        cancellation.ThrowIfCancellationRequested();
     }
 
     /// <summary>Leaves the world at once, so that every other member notices.</summary>
@@ -57,6 +118,8 @@ internal sealed class FixedWorld : IDisposable
         session.Dispose();
     }
 
+    private bool IsComplete(Epoch members) => members.Members.Count == settings.WorldSize && members.Members.Select(member => member.Order).Order().SequenceEqual(Enumerable.Range(0, settings.WorldSize));
+
     private ICommunicator Form(Func<(Epoch Epoch, int Rank)> next)
     {
         var clock = Stopwatch.GetTimestamp();
@@ -64,15 +127,11 @@ internal sealed class FixedWorld : IDisposable
         {
             try
             {
-                (epoch, _) = next();
-                while (epoch.Members.Count != settings.WorldSize) (epoch, _) = session.WaitForEpoch(epoch.Number, settings.Patience);
+                (epoch, var rank) = next();
+                while (waits && epoch.Members.Count != settings.WorldSize) (epoch, rank) = session.WaitForEpoch(epoch.Number, settings.Patience);
                 var agreed = Stopwatch.GetElapsedTime(clock).TotalSeconds;
-                Volatile.Write(ref group, settings.Groups.Create(new GroupSettings
-                {
-                    Name = session.Keys.Group(epoch.Number), Rank = settings.Rank, Size = settings.WorldSize, Epoch = epoch.Number, Address = settings.Address,
-                    CreateTimeout = TimeSpan.FromSeconds(10), Timeout = TimeSpan.FromMinutes(30),
-                }));
-                if (session.Current is { } newest) OnEpoch(newest);
+                Volatile.Write(ref needed, [.. epoch.Members.Select(member => member.Id)]);
+                Connect(waits || IsComplete(epoch) ? settings.Rank : rank);
                 Phases = (agreed, Stopwatch.GetElapsedTime(clock).TotalSeconds - agreed);
                 return group!;
             }
@@ -89,10 +148,35 @@ internal sealed class FixedWorld : IDisposable
         }
     }
 
-    /// <summary>A member of the present world is gone: whoever waits for it need not wait longer.</summary>
+    private void Connect(int rank)
+    {
+        using var source = new CancellationTokenSource();
+        try
+        {
+            lock (gate) forming = source;
+            if (session.Current is { } present) OnEpoch(present);
+            Volatile.Write(ref group, settings.Groups.Create(new GroupSettings
+            {
+                Name = session.Keys.Group(epoch!.Number), Rank = rank, Size = epoch.Members.Count, Epoch = epoch.Number, Address = settings.Address,
+                // A newcomer waits here for the others to come to the end of their step; that one is lost meanwhile is known from the membership.
+                CreateTimeout = TimeSpan.FromSeconds(waits ? 10 : 30), Timeout = TimeSpan.FromMinutes(30),
+            }, source.Token));
+        }
+        finally
+        {
+            lock (gate) forming = null;
+        }
+        if (session.Current is { } newest) OnEpoch(newest);
+    }
+
+    /// <summary>A member of the present world, or of the one that is being formed, is gone: whoever waits for it need not wait longer.</summary>
     private void OnEpoch(Epoch newest)
     {
-        if (Volatile.Read(ref group) is { } present && epoch is { } mine && mine.Number < newest.Number && mine.Members.Any(member => newest.RankOf(member.Id) < 0))
-            present.Abort($"membership changed: {newest.Reason}");
+        if (epoch is not { } mine || mine.Number >= newest.Number || Volatile.Read(ref needed).All(id => newest.RankOf(id) >= 0)) return;
+        lock (gate)
+        {
+            if (!waits) forming?.Cancel();
+        }
+        Volatile.Read(ref group)?.Abort($"membership changed: {newest.Reason}");
     }
 }

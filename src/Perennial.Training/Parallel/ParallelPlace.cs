@@ -4,6 +4,7 @@ using Perennial.Models;
 using Perennial.Objectives;
 using Perennial.Optimization;
 using Perennial.Resilience.Layouts;
+using Perennial.Resilience.Partition;
 using Perennial.Tensors;
 using Perennial.Training.Recipes;
 
@@ -12,7 +13,8 @@ namespace Perennial.Training.Parallel;
 /// <summary>One process's place in a recipe's parallel shape.</summary>
 /// <param name="Shape">The shape.</param>
 /// <param name="Rank">The rank.</param>
-public sealed record ParallelPlace(ParallelShape Shape, int Rank)
+/// <param name="Cut">Which layers each stage has; null for equally many.</param>
+public sealed record ParallelPlace(ParallelShape Shape, int Rank, StagePartition? Cut = null)
 {
     /// <summary>Refuses a number of workers that the recipe's <c>parallel:</c> does not make up.</summary>
     /// <exception cref="PerennialException">Exit 2.</exception>
@@ -39,7 +41,22 @@ public sealed record ParallelPlace(ParallelShape Shape, int Rank)
     /// <summary>This process's part of the model.</summary>
     /// <exception cref="PerennialException">Exit 2: the model cannot be cut so.</exception>
     internal ParallelDecoder Make(Recipe recipe, DecoderConfig config, Precision precision, DecoderExecution execution) =>
-        new(new DecoderPlacement(config, Shape, atTensors: Shape.Zero > 0 && !IsElementwise(recipe)), Rank, precision, execution);
+        new(Placement(recipe, config), Rank, precision, execution);
+
+    /// <summary>Where everything is.</summary>
+    /// <exception cref="PerennialException">Exit 2: the model cannot be cut so.</exception>
+    internal DecoderPlacement Placement(Recipe recipe, DecoderConfig config) => new(config, Shape, atTensors: Shape.Zero > 0 && !IsElementwise(recipe), Cut);
+
+    /// <summary>Whether a recipe can be trained under another shape than its own with the same tensor degree and ZeRO stage.</summary>
+    internal static bool Allows(Recipe recipe, DecoderConfig config, ParallelShape shape) =>
+        shape.Data <= recipe.Training.Batch && shape.Pipeline <= config.Layers && !(shape is { Zero: 3, Pipeline: > 1 } && config.TiedHead)
+        && (shape.Zero < 3 || IsEven(recipe, shape)) && (shape.Pipeline == 1 || typeof(IVocabularyParallel).IsAssignableFrom(recipe.Objective.Implementation));
+
+    private static bool IsEven(Recipe recipe, ParallelShape shape)
+    {
+        var rows = recipe.Training.MicroBatch ?? 1;
+        return ParallelShares.Of(recipe.Training.Batch, shape.Data).Select(share => (share.End.Value - share.Start.Value + rows - 1) / rows).Distinct().Count() == 1;
+    }
 
     private static bool IsElementwise(Recipe recipe) => typeof(IElementwiseOptimizer).IsAssignableFrom(recipe.Optimizer.Implementation);
 
@@ -60,9 +77,8 @@ public sealed record ParallelPlace(ParallelShape Shape, int Rank)
             throw PerennialException.Usage($"parallel: optimizer '{recipe.Optimizer.Kind}' moves whole matrices, which tensor parallelism cuts; use tensor: 1 (ZeRO then cuts between matrices)");
         if (shape.Zero == 3)
         {
-            var rows = recipe.Training.MicroBatch ?? 1;
-            if (ParallelShares.Of(recipe.Training.Batch, shape.Data).Select(share => (share.End.Value - share.Start.Value + rows - 1) / rows).Distinct().Count() > 1)
-                throw PerennialException.Usage($"parallel: with zero: 3 every data process takes equally many micro-batches; {recipe.Training.Batch} windows over {shape.Data} processes in pieces of {rows} do not come out even (training.batch, training.micro-batch)");
+            if (!IsEven(recipe, shape))
+                throw PerennialException.Usage($"parallel: with zero: 3 every data process takes equally many micro-batches; {recipe.Training.Batch} windows over {shape.Data} processes in pieces of {recipe.Training.MicroBatch ?? 1} do not come out even (training.batch, training.micro-batch)");
             if (recipe.Practices.FirstOrDefault(practice => practice.Implementation != typeof(Practices.EvaluatePractice)) is { } needing)
                 throw PerennialException.Usage($"parallel: practice '{needing.Kind}' needs all weights of its part at once, which zero: 3 does not keep; use zero: 1");
         }

@@ -33,6 +33,9 @@ public sealed record ParallelSettings
     /// <summary>How long a silent process counts as alive.</summary>
     public TimeSpan Lease { get; init; } = TimeSpan.FromMilliseconds(500);
 
+    /// <summary>Memory in bytes of this process's machine, by which a shape for fewer processes is chosen; null for what there is.</summary>
+    public long? StateBytes { get; init; }
+
     /// <summary>How long the first step waits for all processes.</summary>
     public TimeSpan Patience { get; init; } = TimeSpan.FromMinutes(10);
 }

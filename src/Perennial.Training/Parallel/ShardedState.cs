@@ -37,12 +37,21 @@ public sealed class ShardedState
     /// <exception cref="InvalidOperationException">The ranks have not met.</exception>
     public StateLayout Layout => layout ?? throw new InvalidOperationException("the ranks have not told each other what they have");
 
+    /// <summary>What every rank has, by rank: with the placement, what the layout is made of.</summary>
+    internal IReadOnlyList<IReadOnlyList<SlotHolding>> Holdings { get; private set; } = [];
+
     /// <summary>Finds the layout with the other ranks; every rank of the decoder's world calls it after joining.</summary>
     /// <exception cref="CommunicatorException">A rank was lost.</exception>
     /// <exception cref="PerennialException">Exit 2: a slot does not have one element a parameter, and does not say which parameters its elements are about.</exception>
-    public void Meet()
+    public void Meet() => Meet(Decoder.Groups.World);
+
+    /// <summary>The same among more processes than the shape has ranks: these come first, the others <see cref="Listen"/>.</summary>
+    /// <param name="everyone">All of them.</param>
+    /// <exception cref="CommunicatorException">A rank was lost.</exception>
+    internal void Meet(ICommunicator everyone)
     {
-        var met = SlotPlacement.Layout(Decoder.Placement, Decoder.Groups.World, holdings);
+        Holdings = SlotPlacement.Gather(Decoder.Placement.Shape.Ranks, everyone, holdings);
+        var met = SlotPlacement.Layout(Decoder.Placement, Holdings);
         foreach (var slot in Slots)
         {
             var wanted = met.Find(slot.Name)!.Layout.Ranks[Decoder.Rank].Bytes;
@@ -52,6 +61,11 @@ public sealed class ShardedState
         }
         layout = met;
     }
+
+    /// <summary>The layout that others find by <see cref="Meet(ICommunicator)"/>, for a process that has no place in it.</summary>
+    /// <exception cref="CommunicatorException">A rank was lost.</exception>
+    internal static StateLayout Listen(DecoderPlacement placement, ICommunicator everyone) =>
+        SlotPlacement.Layout(placement, SlotPlacement.Gather(placement.Shape.Ranks, everyone, []));
 
     /// <summary>The buffers of the state as it is now.</summary>
     public IReadOnlyDictionary<string, FlatBytes> Buffers() => Buffers(Decoder.Kept.Values, Slots);

@@ -45,14 +45,13 @@ internal static class SlotPlacement
         }
     }
 
-    /// <summary>The layout of the whole state, the same on every rank; all of them call it.</summary>
-    /// <param name="placement">Where the weights are, and what is cut like them.</param>
-    /// <param name="world">All ranks.</param>
-    /// <param name="mine">What this rank has.</param>
+    /// <summary>What every rank of a shape has, by rank; all of them call it, and others that only want to know.</summary>
+    /// <param name="ranks">Ranks of the shape: the first of the world.</param>
+    /// <param name="world">All that call it.</param>
+    /// <param name="mine">What this rank has; nothing where it is none of the shape.</param>
     /// <exception cref="CommunicatorException">A rank was lost.</exception>
-    /// <exception cref="PerennialException">Exit 2: ranks have different things under one name.</exception>
-    public static StateLayout Layout(DecoderPlacement placement, ICommunicator world, IReadOnlyList<SlotHolding> mine) =>
-        Layout(placement, [.. GateExchange.Gather(world, JsonSerializer.SerializeToUtf8Bytes(mine)).Select(text => JsonSerializer.Deserialize<SlotHolding[]>(text)!)]);
+    public static IReadOnlyList<IReadOnlyList<SlotHolding>> Gather(int ranks, ICommunicator world, IReadOnlyList<SlotHolding> mine) =>
+        [.. GateExchange.Gather(world, JsonSerializer.SerializeToUtf8Bytes(mine)).Take(ranks).Select(text => JsonSerializer.Deserialize<SlotHolding[]>(text)!)];
 
     /// <summary>The layout of what some ranks have, by rank.</summary>
     /// <exception cref="PerennialException">Exit 2: ranks have different things under one name.</exception>

@@ -4,6 +4,16 @@ using Perennial.Resilience.Layouts;
 
 namespace Perennial.Training.Recipes;
 
+/// <summary>What the processes of a fixed shape do when one of them is lost.</summary>
+public enum ReshapeChoice
+{
+    /// <summary>Go on at once in the best shape that those who are left can run, and take the recipe's again when it is complete.</summary>
+    Shrink,
+
+    /// <summary>Wait until another process has taken the lost one's place: every step is computed under the recipe's shape.</summary>
+    Wait,
+}
+
 /// <summary>
 /// The recipe's <c>parallel:</c>: how many processes work in each way. Their product is the number of workers. Samples, global batch and
 /// gradient scale are the recipe's whatever stands here, so it may change between runs of one folder.
@@ -30,6 +40,9 @@ public sealed record ParallelOptions : IValidatedOptions
     [Range(0, 65536)]
     public int Bucket { get; init; } = 4;
 
+    /// <summary>Under tensor, pipeline or ZeRO, what is done when a process is lost: <c>shrink</c> to a smaller shape, or <c>wait</c> for its successor.</summary>
+    public ReshapeChoice Reshape { get; init; } = ReshapeChoice.Shrink;
+
     /// <summary>The shape.</summary>
     public ParallelShape Shape => new(Data, Tensor, Pipeline, Zero);
 
@@ -39,6 +52,7 @@ public sealed record ParallelOptions : IValidatedOptions
     /// <inheritdoc/>
     public IEnumerable<(string Key, string Problem)> Problems()
     {
+        if (Reshape == ReshapeChoice.Wait && !IsFixed) yield return ("reshape", "is for tensor, pipeline or zero; plain data parallelism goes on with whoever is left (resilience.policy)");
         if (Zero == 2) yield return ("zero", "is 0, 1 (the optimizer's state is cut over the data processes) or 3 (weights and gradients too)");
     }
 }

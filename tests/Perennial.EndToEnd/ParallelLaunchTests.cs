@@ -31,8 +31,10 @@ public class ParallelLaunchTests
         Assert.Contains("slot adamw.first-moment", Runs("checkpoint", "diff", place["cut"], place["run"]).Out, StringComparison.Ordinal);
         var text = place.Write("say.txt", "It is a truth universally acknowledged.");
         Assert.Equal(Scores(place["hf"]), Scores(place["run"]));
-        var (output, error) = Runs(["launch", "--workers", "2", recipe, "--run", place["run"], "--set", "parallel.data=2", "--set", "parallel.zero=3", .. Steps(12)]);
+        var (output, error) = Runs(["launch", "--workers", "2", recipe, "--run", place["run"], "--set", "parallel.data=2", "--set", "parallel.zero=3", "--chaos", "kill=@6,seed=1", .. Steps(12)]);
         Assert.Contains("resuming from", output, StringComparison.Ordinal);
+        // One process of two is left, and goes on at once with what both had kept.
+        Assert.Contains("; data=1,tensor=1,pipeline=1,zero=3 has what was kept of data=2,tensor=1,pipeline=1,zero=3; going on as data=1,tensor=1,pipeline=1,zero=3", output, StringComparison.Ordinal);
         Assert.Contains("none lost, none twice", error, StringComparison.Ordinal);
         Assert.Equal((double)alone["loss"]!, (double)Cli.LastLine(output)["loss"]!, 1e-3);
         Assert.Equal((double)alone["bits_per_byte"]!, (double)Cli.LastLine(output)["bits_per_byte"]!, 1e-3);

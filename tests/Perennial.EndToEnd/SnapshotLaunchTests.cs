@@ -117,7 +117,7 @@ public class SnapshotLaunchTests
         Assert.SkipUnless(GlooLibrary.WhyMissing() is null, GlooLibrary.WhyMissing() ?? "");
         using var place = new Workplace();
         // Nobody else has a rank's optimizer slots. On disk is the beginning alone: whoever read it would take every step again.
-        string[] shape = ["--workers", "2", "--json", "--set", "parallel.data=2", "--set", "parallel.zero=1", "--set", "evaluation.every=0 steps", "--set", "resilience.checkpoint=1000 steps"];
+        string[] shape = ["--workers", "2", "--json", "--set", "parallel.data=2", "--set", "parallel.zero=1", "--set", "parallel.reshape=wait", "--set", "evaluation.every=0 steps", "--set", "resilience.checkpoint=1000 steps"];
         var recipe = place.Recipe("schedule: { kind: constant }", steps: 60);
         var (code, undisturbed, error) = Cli.Run(["launch", recipe, "--run", place["through"], .. shape]);
         Assert.True(code == 0, error);

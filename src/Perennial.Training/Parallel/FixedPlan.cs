@@ -55,8 +55,8 @@ internal sealed class FixedPlanner(RunParts parts, ParallelShape wanted)
     /// <summary>The plan for those who are there.</summary>
     public FixedPlan? Make(RollCall roll, IReadOnlyList<int> orders)
     {
-        // Where nobody has anything all are waited for, as at the beginning.
-        if (roll.Present.Count < wanted.Ranks && !roll.AnyHeld) return null;
+        // Where everybody is new all are waited for, as at the beginning.
+        if (roll.Present.Count < wanted.Ranks && !roll.HasBegun) return null;
         if (ReshapePlanner.Best(Problem(roll)) is not { } best) return null;
         var to = new ShapeCut(best.Shape, best.Cut ?? StagePartition.Even(parts.Config.Layers, best.Shape.Pipeline));
         var from = roll.States().Concat(roll.Arrangements()).FirstOrDefault();

@@ -73,12 +73,18 @@ internal sealed class FixedWorld : IDisposable
     }
 
     /// <summary>After a failed call: the next world, of those who are left, or once all places are taken again.</summary>
+    /// <param name="lost">What failed.</param>
+    /// <param name="suspects">The places that it may have been about: whoever is there shows that it lives.</param>
     /// <exception cref="PerennialException">Exit 1: nobody came in time.</exception>
-    public ICommunicator Rejoin(CommunicatorException lost)
+    public ICommunicator Rejoin(CommunicatorException lost, IEnumerable<int> suspects)
     {
-        var broken = epoch!;
+        var (broken, places) = (epoch!, Volatile.Read(ref needed));
         Leave();
-        return Form(() => session.NextEpoch(broken, lost, settings.Patience));
+        return Form(() =>
+        {
+            foreach (var place in suspects.Where(place => place < places.Count)) session.Report(places[place]);
+            return session.NextEpoch(broken, Unnamed(lost), settings.Patience);
+        });
     }
 
     /// <summary>Says who has a place: that others leave disturbs nobody.</summary>
@@ -118,6 +124,9 @@ internal sealed class FixedWorld : IDisposable
         session.Dispose();
     }
 
+    // A rank of a group is not the place of a member in the epoch.
+    private static CommunicatorException Unnamed(CommunicatorException lost) => lost.Peer is null ? lost : new(lost.Failure, "a call", lost.Epoch, null, null, lost.Message, lost);
+
     private bool IsComplete(Epoch members) => members.Members.Count == settings.WorldSize && members.Members.Select(member => member.Order).Order().SequenceEqual(Enumerable.Range(0, settings.WorldSize));
 
     private ICommunicator Form(Func<(Epoch Epoch, int Rank)> next)
@@ -139,7 +148,7 @@ internal sealed class FixedWorld : IDisposable
             {
                 var broken = epoch!;
                 Leave();
-                next = () => session.NextEpoch(broken, lost, settings.Patience);
+                next = () => session.NextEpoch(broken, Unnamed(lost), settings.Patience);
             }
             catch (Exception error) when (error is CommunicatorException or TimeoutException)
             {

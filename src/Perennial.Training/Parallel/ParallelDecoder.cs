@@ -86,6 +86,18 @@ public sealed class ParallelDecoder : IDisposable
     /// <summary>Leaves the others at once, so that they notice.</summary>
     public void Leave() => Interlocked.Exchange(ref groups, null)?.Dispose();
 
+    /// <summary>The ranks that a failed call may have meant by a number: it is the one in whichever group the call was made.</summary>
+    internal IEnumerable<int> Suspects(int peer)
+    {
+        var shape = Placement.Shape;
+        var ranks = new List<int>();
+        if (peer < shape.Ranks) ranks.Add(peer);
+        if (peer < shape.Data) ranks.Add(shape.RankOf(Place with { Data = peer }));
+        if (peer < shape.Tensor) ranks.Add(shape.RankOf(Place with { Tensor = peer }));
+        if (peer < shape.Pipeline) ranks.Add(shape.RankOf(Place with { Pipeline = peer }));
+        return ranks.Distinct().Where(rank => rank != Rank);
+    }
+
     /// <summary>Whether <see cref="Reduce()"/> has something to add up: under ZeRO 3 every layer's gradient is taken over when its backward is done.</summary>
     public bool AddsUp => window is null;
 

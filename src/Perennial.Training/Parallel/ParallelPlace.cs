@@ -67,7 +67,7 @@ public sealed record ParallelPlace(ParallelShape Shape, int Rank, StagePartition
             throw PerennialException.Usage($"parallel: parameterization '{recipe.Parameterization.Kind}' is for whole models; use data parallelism (tensor: 1, pipeline: 1, zero: 0)");
         if (recipe.Stages.Count > 0) throw PerennialException.Usage("parallel: runs of stages need the whole model on every process; use data parallelism (tensor: 1, pipeline: 1, zero: 0)");
         if (recipe.Training.Sums == SumChoice.Exact) throw PerennialException.Usage("training.sums: exact sums are for plain data parallelism; leave 'parallel' out or set sums: fast");
-        if (recipe.Resilience.Policy.Kind != new ResilienceOptions().Policy.Kind) throw PerennialException.Usage($"resilience.policy: '{recipe.Resilience.Policy.Kind}' is for plain data parallelism; under tensor, pipeline or ZeRO a lost process is replaced");
+        if (recipe.Resilience.Policy.Kind != new ResilienceOptions().Policy.Kind) throw PerennialException.Usage($"resilience.policy: '{recipe.Resilience.Policy.Kind}' is for plain data parallelism; under tensor, pipeline or ZeRO parallel.reshape says what is done about a lost process");
         var cutsModel = shape.Tensor > 1 || shape.Pipeline > 1;
         if (cutsModel && !typeof(IVocabularyParallel).IsAssignableFrom(recipe.Objective.Implementation))
             throw PerennialException.Usage($"parallel: objective '{recipe.Objective.Kind}' needs the whole model; use data parallelism (tensor: 1, pipeline: 1)");

@@ -27,7 +27,8 @@ internal sealed record HeldPart(long Lineage, ParallelShape Shape, int[] Ends, i
 /// <param name="Held">What it has; two parts where a change of shape broke at its end.</param>
 /// <param name="Node">Its machine.</param>
 /// <param name="Bytes">Memory that it may use; 0 where that is not known.</param>
-internal sealed record Presence(HeldPart[] Held, string Node, long Bytes);
+/// <param name="HasBegun">Whether it has taken part in the run before.</param>
+internal sealed record Presence(HeldPart[] Held, string Node, long Bytes, bool HasBegun);
 
 /// <summary>State from which all can go on: parts of one lineage and step.</summary>
 /// <param name="Lineage">The lineage.</param>
@@ -60,8 +61,8 @@ internal sealed record RollCall(IReadOnlyList<Presence> Present)
     public static RollCall Take(ICommunicator group, Presence mine) =>
         new([.. GateExchange.Gather(group, JsonSerializer.SerializeToUtf8Bytes(mine)).Select(text => JsonSerializer.Deserialize<Presence>(text)!)]);
 
-    /// <summary>Whether anybody has any part, whole or not.</summary>
-    public bool AnyHeld => Present.Any(one => one.Held.Length > 0);
+    /// <summary>Whether anybody was there before.</summary>
+    public bool HasBegun => Present.Any(one => one.HasBegun);
 
     /// <summary>
     /// States that may be gone on from, newest first. One that is more than a step behind what somebody has seen is left out: it may be that of a

@@ -25,6 +25,7 @@ internal sealed record FixedRun(RunFolder Folder, TrainingRunOptions Options, Fi
 internal sealed class FixedPart : IDisposable
 {
     private readonly GradientPass pass;
+    private bool isReplaced;
 
     /// <param name="parts">The run in this place; this object frees model and optimizer.</param>
     /// <param name="run">The run.</param>
@@ -100,11 +101,17 @@ internal sealed class FixedPart : IDisposable
     /// <summary>The state is about to be replaced: until everyone has all of it, it is of no step.</summary>
     public IReadOnlyDictionary<string, FlatBytes> Replace()
     {
-        Replicas.IsTorn = true;
-        Lineages = [];
+        Replicas.IsTorn = isReplaced = true;
         var buffers = State.Buffers();
         foreach (var buffer in buffers.Values) buffer.Clear();
         return buffers;
+    }
+
+    /// <summary>The state is whole, and one with the others' of a membership; it is still of the earlier ones where it is the same that it was.</summary>
+    public void Completed(long lineage)
+    {
+        Lineages = isReplaced ? [lineage] : [.. Lineages, lineage];
+        isReplaced = false;
     }
 
     /// <summary>Leaves the other processes; what was under way with them is given up.</summary>

@@ -33,7 +33,6 @@ internal sealed class FixedSession : IRunSession
     private readonly List<Recovered> recoveries = [];
     private FixedPart? part, telling;
     private SavingSchedule saving;
-    private FixedPlan? present;
     private double ceiling;
     private int processes;
     private long replayed;
@@ -119,13 +118,13 @@ internal sealed class FixedSession : IRunSession
                 foreach (var each in held) each.Leave();
                 // Parts that were made for a place and never had a state are not kept.
                 if (!isFirst) Keep(each => each.HasState || each.Parts == parts);
-                var all = lost is not null ? run.World.Rejoin(lost) : isFirst ? run.World.Join() : run.World.Regroup(isWaiting);
+                var all = lost is not null ? run.World.Rejoin(lost, Suspects(lost)) : isFirst ? run.World.Join() : run.World.Regroup(isWaiting);
                 (lost, isFirst) = (null, false);
                 var clock = Stopwatch.GetTimestamp();
-                var roll = RollCall.Take(all, new Presence([.. held.SelectMany(each => each.Held)], options.Parallel!.Node, options.Parallel.StateBytes ?? FixedPlanner.MachineBytes));
+                var roll = RollCall.Take(all, new Presence([.. held.SelectMany(each => each.Held)], options.Parallel!.Node, options.Parallel.StateBytes ?? FixedPlanner.MachineBytes, processes > 0));
                 if (planner.Agree(all, roll, run.World.Orders) is not { } plan)
                 {
-                    if (!roll.AnyHeld && disk.Newest >= Math.Min(parts.TotalSteps, options.StopAtStep ?? long.MaxValue)) return false;
+                    if (!roll.HasBegun && disk.Newest >= Math.Min(parts.TotalSteps, options.StopAtStep ?? long.MaxValue)) return false;
                     isWaiting = true;
                     continue;
                 }
@@ -169,7 +168,7 @@ internal sealed class FixedSession : IRunSession
         if (begins && next!.IsLeader && part is null) disk.Open();
         var how = new FixedTakeover(run, parts, disk, held, next, everyone, roll.Ordered(order), plan, layout).Take();
         TellAlarms();
-        if (next is not null) next.Lineages = [.. next.Lineages, run.World.Epoch];
+        next?.Completed(run.World.Epoch);
         next?.Memory?.Join();
         // From here on everyone has what it needs, and what it had before is not needed any more.
         everyone.Barrier();
@@ -180,8 +179,11 @@ internal sealed class FixedSession : IRunSession
         run.World.Need(order.Take(plan.Shape.Ranks));
         // The new recipe is written when what it goes on from is settled: a kill in between settles it again.
         if (begins && before is null && part is { IsLeader: true }) folder.WriteRecipe(parts.Recipe);
-        Start(lost, how, plan, new RecoveryPhases(since.Detected, run.World.Phases.Agree, run.World.Phases.Group, since.Planned, Stopwatch.GetElapsedTime(since.Clock).TotalSeconds - since.Planned, double.NaN), all.Size);
+        var changed = roll.Arrangements() is [var earlier, ..] && earlier.Cut != plan.Cut;
+        Start(lost, changed ? $"{how}; going on as {plan}{(plan.Spares > 0 ? $", {plan.Spares} standing by" : "")}" : how, changed, new RecoveryPhases(since.Detected, run.World.Phases.Agree, run.World.Phases.Group, since.Planned, Stopwatch.GetElapsedTime(since.Clock).TotalSeconds - since.Planned, double.NaN), all.Size);
     }
+
+    private IEnumerable<int> Suspects(CommunicatorException lost) => lost is { Failure: CommunicatorFailure.PeerLost, Peer: { } peer } && part is not null ? part.Decoder.Suspects(peer) : [];
 
     private void Keep(Func<FixedPart, bool> which)
     {
@@ -194,10 +196,10 @@ internal sealed class FixedSession : IRunSession
         }
     }
 
-    private void Start(CommunicatorException? lost, string how, FixedPlan plan, RecoveryPhases phases, int now)
+    private void Start(CommunicatorException? lost, string how, bool changed, RecoveryPhases phases, int now)
     {
-        var (before, changed) = (processes, present is not null && present.Cut != plan.Cut);
-        (processes, present) = (now, plan);
+        var before = processes;
+        processes = now;
         if (part is not { IsLeader: true })
         {
             leads = false;
@@ -216,12 +218,11 @@ internal sealed class FixedSession : IRunSession
             foreach (var last in Loop.LastTold) Tell(last);
             leads = true;
         }
-        var words = changed ? $"{how}; going on as {plan}{(plan.Spares > 0 ? $", {plan.Spares} standing by" : "")}" : how;
-        if (before == 0 || told is not null || (lost is null && !changed)) Tell(new Notice("info", words));
+        if (before == 0 || told is not null || (lost is null && !changed)) Tell(new Notice("info", how));
         else
         {
             // Told together with how long the step took that is done again.
-            recoveries.Add(new Recovered(Progress.Step, run.World.Epoch, before, now, $"{lost?.Message ?? run.World.Reason}; {words}", phases, DateTimeOffset.UtcNow));
+            recoveries.Add(new Recovered(Progress.Step, run.World.Epoch, before, now, $"{lost?.Message ?? run.World.Reason}; {how}", phases, DateTimeOffset.UtcNow));
             replayed = Stopwatch.GetTimestamp();
         }
     }

@@ -42,7 +42,7 @@ internal sealed class FixedTakeover(FixedRun run, RunParts parts, FixedDisk disk
             Settle(isDurable: false);
             return how;
         }
-        how = next is null ? "" : disk.Read(next, roll.AnyHeld);
+        how = next is null ? "" : disk.Read(next, roll.HasBegun);
         Settle(isDurable: true);
         return how;
     }

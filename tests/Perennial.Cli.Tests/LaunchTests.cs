@@ -90,6 +90,9 @@ public class LaunchTests
         Assert.Null(elastic.Recovery());
         elastic.OnEvent(new Recovered(1, 2, 3, 2, "lost", new RecoveryPhases(0, 0, 0, 0, 0, 0), DateTimeOffset.UnixEpoch));
         Assert.Equal(1, (int)elastic.Recovery()!["count"]!);
+        // Who is taken in at the end of a step was not waited for.
+        elastic.OnEvent(new Recovered(2, 3, 2, 3, "joined", new RecoveryPhases(0, 5, 5, 5, 5, 5), DateTimeOffset.UnixEpoch));
+        Assert.Equal((1, 0.0), ((int)elastic.Recovery()!["count"]!, (double)elastic.Recovery()!["agree_seconds"]!));
 
         var restart = new LaunchWatch(restarts: true);
         for (var step = 1; step <= 5; step++) restart.OnEvent(new StepDone(step, 0, 1, 1, 1, 1, 0));

@@ -178,14 +178,15 @@ internal sealed class FixedWorld : IDisposable
         if (session.Current is { } newest) OnEpoch(newest);
     }
 
-    /// <summary>A member of the present world, or of the one that is being formed, is gone: whoever waits for it need not wait longer.</summary>
+    /// <summary>A member of the present world is gone: whoever waits for it need not wait longer. A world that is being formed gives way to any newer one.</summary>
     private void OnEpoch(Epoch newest)
     {
-        if (epoch is not { } mine || mine.Number >= newest.Number || Volatile.Read(ref needed).All(id => newest.RankOf(id) >= 0)) return;
+        if (epoch is not { } mine || mine.Number >= newest.Number) return;
         lock (gate)
         {
+            // Some may have seen the newer one first: they do not come to this one.
             if (!waits) forming?.Cancel();
         }
-        Volatile.Read(ref group)?.Abort($"membership changed: {newest.Reason}");
+        if (Volatile.Read(ref needed).Any(id => newest.RankOf(id) < 0)) Volatile.Read(ref group)?.Abort($"membership changed: {newest.Reason}");
     }
 }

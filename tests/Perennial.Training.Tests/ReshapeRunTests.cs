@@ -37,7 +37,7 @@ public sealed class ReshapeRunTests(PreparedText text) : IClassFixture<PreparedT
         () => new TrainingRun(components).Execute(recipe, new TrainingRunOptions
         {
             RunFolder = Path.Combine(place, "lossy"), MeasureCeiling = _ => 1e9,
-            Parallel = new ParallelSettings { Store = store, Groups = hub, Run = "lossy", Rank = rank, WorldSize = recipe.Parallel!.Shape.Ranks, Lease = TimeSpan.FromSeconds(1), Patience = TimeSpan.FromSeconds(60), StateBytes = bytes },
+            Parallel = new ParallelSettings { Store = store, Groups = hub, Run = "lossy", Rank = rank, WorldSize = recipe.Parallel!.Shape.Ranks, Lease = TimeSpan.FromSeconds(10), Patience = TimeSpan.FromSeconds(60), StateBytes = bytes },
         }, [seen]), TaskCreationOptions.LongRunning);
 
     private Recorder Undisturbed(string optimizer = "adamw")

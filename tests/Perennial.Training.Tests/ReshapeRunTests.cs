@@ -104,6 +104,22 @@ public sealed class ReshapeRunTests(PreparedText text) : IClassFixture<PreparedT
         Same(truth, seen, 1e-3);
     }
 
+    [Fact]
+    public async Task A_process_that_stands_by_takes_the_place_of_the_next_that_is_lost()
+    {
+        var (recipe, truth, seen) = (Recipe("{ data: 2, tensor: 2 }"), Undisturbed(), new Recorder());
+        using var store = new MemoryStore();
+        var hub = new ThreadHub();
+        var workers = Enumerable.Range(0, 4).Select(rank => Worker(recipe, store, rank == 3 ? new Mortal(hub, (1, 15)) : rank == 0 ? new Mortal(hub, (2, 200)) : hub, rank, seen)).ToList();
+        await Assert.ThrowsAsync<SimulatedDeathException>(() => workers[3]);
+        await Assert.ThrowsAsync<SimulatedDeathException>(() => workers[0]);
+        Assert.All(await Task.WhenAll(workers[1], workers[2]), result => Assert.True(result.Completed));
+        Assert.Contains(", 1 standing by", seen.Of<Recovered>()[0].Reason, StringComparison.Ordinal);
+        // What the leader alone had is on disk.
+        Assert.Contains("resuming from", seen.Of<Recovered>()[^1].Reason, StringComparison.Ordinal);
+        Same(truth, seen, 1e-3);
+    }
+
     /// <summary>Every step learned from the samples that it learns from undisturbed, each once, and came to the same loss.</summary>
     private static void Same(Recorder truth, Recorder seen, double tolerance)
     {

@@ -218,7 +218,7 @@ internal sealed class FixedSession : IRunSession
             foreach (var last in Loop.LastTold) Tell(last);
             leads = true;
         }
-        if (before == 0 || told is not null || (lost is null && !changed)) Tell(new Notice("info", how));
+        if (before == 0 || told is not null || (lost is null && !changed && now >= before)) Tell(new Notice("info", how));
         else
         {
             // Told together with how long the step took that is done again.

@@ -1,3 +1,4 @@
+using Perennial.Resilience;
 using Perennial.Resilience.Groups;
 using Perennial.Resilience.Membership;
 using Perennial.Resilience.Snapshots;
@@ -16,7 +17,7 @@ public sealed class FixedMemoryTests(PreparedText text) : IClassFixture<Prepared
 
     public void Dispose() => Directory.Delete(place, recursive: true);
 
-    private Recipe Recipe(string parallel, string more = "") => new RecipeLoader(House.Components).Parse($$"""
+    private Recipe Recipe(string parallel, string more = "", int checkpoint = 1000) => new RecipeLoader(House.Components).Parse($$"""
         name: kept
         data:
           sources: [{ path: {{Path.Combine(text.Folder, "text.txt")}}, split: paragraph }]
@@ -25,7 +26,7 @@ public sealed class FixedMemoryTests(PreparedText text) : IClassFixture<Prepared
         model: { kind: llama, layers: 2, width: 32, heads: 2, context: 16 }
         optimizer: { rate: 1e-2 }
         training: { steps: {{Steps}}, batch: 6, micro-batch: 1, precision: float32, threads: 1 }
-        resilience: { checkpoint: 1000 steps }
+        resilience: { checkpoint: {{checkpoint}} steps }
         evaluation: { every: 0 steps, tasks: [], prompts: [] }
         schedule: { kind: constant }
         parallel: {{(parallel.Contains("reshape", StringComparison.Ordinal) ? parallel : $"{parallel[..^1]}, reshape: wait }}")}}
@@ -104,6 +105,23 @@ public sealed class FixedMemoryTests(PreparedText text) : IClassFixture<Prepared
     }
 
     [Fact]
+    public async Task A_disk_that_refuses_is_told_and_the_next_checkpoint_comes_when_it_is_due()
+    {
+        using var managers = new SnapshotManagers(place, 1, "none");
+        var recipe = Recipe("{ data: 2, zero: 1 }", checkpoint: 25);
+        var store = new CheckpointStore(Path.Combine(place, "full", "checkpoints"));
+        var seen = new Watcher(null, happened =>
+        {
+            // Where the next checkpoint's folder must be there is a file.
+            if (happened is StepDone { Step: 10 }) File.WriteAllText(store.TemporaryOf(25), "");
+        });
+        var result = await Launch("full", recipe, managers, seen);
+        Assert.True(result.Completed);
+        Assert.Equal([0L, 50, Steps], store.List().Select(entry => entry.Step).Order());
+        Assert.Contains(seen.Notices, line => line.Contains("the checkpoint of step 25 could not be written", StringComparison.Ordinal) && line.Contains("training goes on, its state is in memory", StringComparison.Ordinal));
+    }
+
+    [Fact]
     public async Task A_flipped_bit_of_one_rank_takes_all_ranks_to_the_step_before()
     {
         var recipe = Recipe("{ data: 2, zero: 1 }");
@@ -166,7 +184,7 @@ public sealed class FixedMemoryTests(PreparedText text) : IClassFixture<Prepared
     }
 
     /// <summary>Remembers what was told, and where it is given managers: holds the run up until they have memory for all ranks, and then dooms it.</summary>
-    private sealed class Watcher(SnapshotManagers? managers) : IRunObserver
+    private sealed class Watcher(SnapshotManagers? managers, Action<RunEvent>? also = null) : IRunObserver
     {
         private readonly Lock gate = new();
         private readonly List<RunEvent> events = [];
@@ -185,6 +203,7 @@ public sealed class FixedMemoryTests(PreparedText text) : IClassFixture<Prepared
         public void Observe(RunEvent happened)
         {
             lock (gate) events.Add(happened);
+            also?.Invoke(happened);
             if (managers is null || happened is not StepDone step || Volatile.Read(ref last) < int.MaxValue) return;
             if (step.Step == 1) managers.AwaitTrainers();
             else if (managers.HaveStep(3)) Volatile.Write(ref last, Volatile.Read(ref called) + 8);

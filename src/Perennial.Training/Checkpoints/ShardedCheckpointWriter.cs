@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Text;
 using Perennial.Core;
 using Perennial.Models.HuggingFace;
 using Perennial.Resilience;
@@ -10,9 +11,19 @@ using Perennial.Training.State;
 
 namespace Perennial.Training.Checkpoints;
 
+/// <summary>What a checkpoint of several ranks came to, the same on all.</summary>
+/// <param name="Written">It is there: on the leader, unless it was told before.</param>
+/// <param name="Problem">Why it is not there; null where it is, or none was begun.</param>
+internal sealed record SaveOutcome(CheckpointWritten? Written, string? Problem)
+{
+    /// <summary>Nothing to tell.</summary>
+    public static SaveOutcome None { get; } = new(null, null);
+}
+
 /// <summary>
 /// Writes checkpoints beside the training, every rank its own file, nothing gathered: the state is copied, the loop goes on, a thread of
-/// each rank writes. The leader's adds the model's description, waits for the others' reports, and makes the folder a checkpoint.
+/// each rank writes. The leader's adds the model's description, waits for the others' reports, and makes the folder a checkpoint. Whether it is one
+/// they settle together, before the next is begun.
 /// </summary>
 internal sealed class ShardedCheckpointWriter : IDisposable
 {
@@ -21,72 +32,77 @@ internal sealed class ShardedCheckpointWriter : IDisposable
     private readonly ShardedState state;
     private readonly CheckpointStore store;
     private StateSnapshot? copy;
-    private Task<CheckpointWritten?>? writing;
+    private Task? own;
+    private Task<CheckpointWritten>? publishing;
     private CancellationTokenSource? abandon;
+    private long before = -1;
+    private bool isTold;
 
     public ShardedCheckpointWriter(RunParts parts, ShardedState state, CheckpointStore store) => (this.parts, this.state, this.store) = (parts, state, store);
 
-    /// <summary>Step of the newest durable checkpoint; -1 before the first.</summary>
+    /// <summary>Step of the newest durable checkpoint, one under way counted as such; -1 before the first.</summary>
     public long DurableStep { get; set; } = -1;
 
-    /// <summary>Copies the state and starts writing; every rank calls it at the same step. Waits for an earlier write first.</summary>
-    /// <returns>On the leader, what an earlier write came to, if it was not told yet.</returns>
-    /// <exception cref="PerennialException">Exit 1: an earlier write failed.</exception>
+    /// <summary>Why this rank could not write its part of the checkpoint under way; null where it could, or is still at it.</summary>
+    public string? Problem => own is { IsFaulted: true } || publishing is { IsFaulted: true } ? ProblemOf(own) ?? ProblemOf(publishing) : null;
+
+    /// <summary>Copies the state and starts writing; every rank calls it at the same step, when what was begun before is settled.</summary>
+    /// <returns>Why nothing was begun, if so.</returns>
     /// <exception cref="CommunicatorException">A rank was lost.</exception>
-    public CheckpointWritten? Begin(ICommunicator world)
+    public SaveOutcome Begin(ICommunicator world)
     {
-        var earlier = Finish();
         var (step, clock) = (parts.State.Progress.Step, Stopwatch.GetTimestamp());
-        if (world.Rank == 0) store.Begin(step);
+        var problem = world.Rank == 0 ? BeginFolder(step) : null;
         // The others write only once the folder is there; the name tells their files from those of an earlier attempt.
-        var save = Convert.ToHexStringLower(GateExchange.Broadcast(world, world.Rank == 0 ? Guid.NewGuid().ToByteArray() : null, 0));
+        var save = Encoding.UTF8.GetString(GateExchange.Broadcast(world, world.Rank == 0 ? Encoding.UTF8.GetBytes(problem is null ? $"{Guid.NewGuid():N}" : $"!{problem}") : null, 0));
+        if (save.StartsWith('!')) return new(null, Words(step, save[1..]));
         copy ??= new StateSnapshot(parts.State);
         copy.Take(parts.State);
         abandon = new CancellationTokenSource();
         var (taken, token, pinned) = (copy, abandon.Token, parts.TrunkStep);
-        DurableStep = step;
-        writing = Task.Factory.StartNew(() => Write(taken, step, save, clock, pinned, token), token, TaskCreationOptions.LongRunning, TaskScheduler.Default);
-        return earlier;
+        (before, DurableStep, isTold) = (DurableStep, step, false);
+        own = Task.Factory.StartNew(() => WriteOwn(taken, step, save), token, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+        if (world.Rank == 0)
+            publishing = own.ContinueWith(_ => Publish(step, save, clock, pinned, token), token, TaskContinuationOptions.OnlyOnRanToCompletion | TaskContinuationOptions.LongRunning, TaskScheduler.Default);
+        return SaveOutcome.None;
     }
 
-    /// <summary>The event of a write that has finished by now, or null.</summary>
-    /// <exception cref="PerennialException">Exit 1: it failed.</exception>
-    public CheckpointWritten? Poll() => writing is { IsCompleted: true } ? Finish() : null;
-
-    /// <summary>Waits for the write under way; null where there is none, and on ranks that do not tell.</summary>
-    /// <exception cref="PerennialException">Exit 1: it failed.</exception>
-    public CheckpointWritten? Finish()
+    /// <summary>The event of a checkpoint that is there by now, on the leader; null where it is not, or was told.</summary>
+    public CheckpointWritten? Poll()
     {
-        if (writing is null) return null;
-        try
+        if (publishing is not { IsCompletedSuccessfully: true } || isTold) return null;
+        isTold = true;
+        return publishing.Result;
+    }
+
+    /// <summary>Waits for the write under way; every rank calls it at the same step. A checkpoint that one rank could not write is none.</summary>
+    /// <exception cref="CommunicatorException">A rank was lost.</exception>
+    public SaveOutcome Settle(ICommunicator world)
+    {
+        if (own is null) return SaveOutcome.None;
+        var problem = GateExchange.Gather(world, Encoding.UTF8.GetBytes(ProblemOf(own) ?? "")).Select(Encoding.UTF8.GetString).FirstOrDefault(text => text.Length > 0);
+        if (problem is not null) abandon!.Cancel();
+        var last = ProblemOf(publishing);
+        if (problem is null)
         {
-            return writing.GetAwaiter().GetResult();
+            last = Encoding.UTF8.GetString(GateExchange.Broadcast(world, world.Rank == 0 ? Encoding.UTF8.GetBytes(last ?? "") : null, 0));
+            if (last.Length > 0) problem = last;
         }
-        catch (Exception error) when (FileErrors.Is(error))
-        {
-            throw PerennialException.Failed($"{store.Root}: the checkpoint could not be written: {error.Message} Older checkpoints are intact; make room, then run the same command again", error);
-        }
-        finally
-        {
-            writing = null;
-        }
+        if (problem is not null) DurableStep = before;
+        var outcome = new SaveOutcome(problem is null ? Poll() : null, problem is null ? null : Words(copy!.Progress!.Step, problem));
+        (own, publishing) = (null, null);
+        return outcome;
     }
 
     /// <summary>Gives the write under way up: a rank was lost, its part will not come.</summary>
     public void Abandon()
     {
         abandon?.Cancel();
-        try
-        {
-            writing?.Wait();
-        }
-        catch (AggregateException)
-        {
-            // What is half written is no checkpoint.
-        }
+        // What is half written is no checkpoint.
+        _ = (ProblemOf(own), ProblemOf(publishing));
         // A write that may not have come to its end counts as none.
-        if (writing is not null) DurableStep = -1;
-        writing = null;
+        if (own is not null) DurableStep = -1;
+        (own, publishing) = (null, null);
     }
 
     public void Dispose()
@@ -96,14 +112,50 @@ internal sealed class ShardedCheckpointWriter : IDisposable
         abandon?.Dispose();
     }
 
-    private CheckpointWritten? Write(StateSnapshot taken, long step, string save, long clock, long? pinned, CancellationToken token)
+    private string Words(long step, string problem) => $"{store.Root}: the checkpoint of step {step} could not be written: {problem} Older checkpoints are intact; make room, then run the same command again";
+
+    private static string? ProblemOf(Task? task)
+    {
+        try
+        {
+            task?.GetAwaiter().GetResult();
+            return null;
+        }
+        catch (OperationCanceledException)
+        {
+            return null;
+        }
+        catch (Exception error) when (FileErrors.Is(error))
+        {
+            return error.Message;
+        }
+    }
+
+    private string? BeginFolder(long step)
+    {
+        try
+        {
+            store.Begin(step);
+            return null;
+        }
+        catch (Exception error) when (FileErrors.Is(error))
+        {
+            return error.Message;
+        }
+    }
+
+    private void WriteOwn(StateSnapshot taken, long step, string save)
     {
         var (rank, temporary) = (state.Decoder.Rank, store.TemporaryOf(step));
-        var record = ShardedCheckpoint.Record(taken.Progress!, parts.Recipe.Seed, parts.StreamFingerprint);
-        UniversalWriter.WriteRank(temporary, save, state.Layout, rank, state.Buffers(taken.Parameters, taken.Slots), record);
-        if (rank != 0) return null;
+        UniversalWriter.WriteRank(temporary, save, state.Layout, rank, state.Buffers(taken.Parameters, taken.Slots), ShardedCheckpoint.Record(taken.Progress!, parts.Recipe.Seed, parts.StreamFingerprint));
+        if (rank != 0) return;
         ConfigJson.Write(parts.Config, temporary);
         parts.Data.Tokenizer.Save(temporary);
+    }
+
+    private CheckpointWritten Publish(long step, string save, long clock, long? pinned, CancellationToken token)
+    {
+        var temporary = store.TemporaryOf(step);
         AwaitReports(temporary, token);
         var manifest = UniversalWriter.Finish(temporary, save, state.Layout);
         var (folder, bytes) = store.Publish(step, parts.Recipe.Resilience.Keep, ShardedCheckpoint.Known(manifest), pinned);

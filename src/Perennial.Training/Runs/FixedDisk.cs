@@ -13,6 +13,9 @@ namespace Perennial.Training.Runs;
 /// <param name="tell">Takes events.</param>
 internal sealed class FixedDisk(RunFolder folder, long? earlierSteps, Action<RunEvent> tell)
 {
+    private const string GoingOn = "training goes on, its state is in memory; the next checkpoint is tried when it is due";
+    private const int MostSaves = 15;
+
     /// <summary>Whether nothing newer than a step is whole on disk, and no longer plan goes back behind it.</summary>
     public bool HasNothingNewer(FixedPart part, long step) =>
         !(!part.HasState && earlierSteps < part.Parts.Stages[^1].Steps) && !folder.Checkpoints.List().Any(entry => entry.Step > step && Resilience.CheckpointStore.Problem(entry) is null);
@@ -66,15 +69,44 @@ internal sealed class FixedDisk(RunFolder folder, long? earlierSteps, Action<Run
         return $"resuming from {path} (step {restored.Progress.Step}): {world.Size} ranks read {read[0] / (1 << 20):F1} MiB for the {read[1] / (1 << 20):F1} MiB that {part.Decoder.Placement.Shape} needs; content, slots, progress and keys are those that were saved";
     }
 
-    /// <summary>Makes the present step durable, unless it is already.</summary>
+    /// <summary>Begins to write the present step beside the training; while its state is in memory, a disk that is full for a while does not end the run.</summary>
+    /// <exception cref="PerennialException">Exit 1, on every rank: this one or the one before could not be written, and memory does not hold the state.</exception>
+    public void Write(FixedPart part)
+    {
+        Settle(part);
+        Report(part, part.Writer.Begin(part.World), GoingOn);
+    }
+
+    /// <summary>Waits for the write under way.</summary>
+    /// <exception cref="PerennialException">Exit 1, on every rank: it failed, and memory does not hold the state.</exception>
+    public void Settle(FixedPart part) => Report(part, part.Writer.Settle(part.World), GoingOn);
+
+    /// <summary>Makes the present step durable, unless it is already; where the state outlives the processes in memory, a full disk is given time.</summary>
+    /// <exception cref="PerennialException">Exit 1, on every rank: it cannot be written.</exception>
     public void Save(FixedPart part)
     {
-        if (part.Writer.Finish() is { } earlier) tell(earlier);
-        if (part.Writer.DurableStep == part.Progress.Step) return;
-        part.Writer.Begin(part.World);
-        if (part.Writer.Finish() is { } last) tell(last);
+        Settle(part);
+        for (var tries = 1; part.Writer.DurableStep != part.Progress.Step; tries++)
+        {
+            var words = tries < MostSaves ? "trying again" : null;
+            if (Report(part, part.Writer.Begin(part.World), words) && Report(part, part.Writer.Settle(part.World), words)) break;
+            // Nothing tells when there is room; a stop does not end this wait, for its own save is the one that needs the time.
+            Thread.Sleep(TimeSpan.FromSeconds(1));
+        }
         // Nobody goes on before the checkpoint is one.
         part.World.Barrier();
+    }
+
+    /// <summary>Tells what came of a save; whether nothing failed. The leader says for all whether what failed is borne.</summary>
+    private bool Report(FixedPart part, SaveOutcome outcome, string? words)
+    {
+        if (outcome.Written is { } written) tell(written);
+        if (outcome.Problem is not { } problem) return true;
+        long[] isBorne = [words is not null && part.Memory is { Snapshots.IsReady: true } ? 1 : 0];
+        part.World.Broadcast<long>(isBorne, 0);
+        if (isBorne[0] == 0) throw PerennialException.Failed(problem);
+        tell(new Notice("warning", $"{problem}; {words}"));
+        return false;
     }
 
     /// <summary>Where the schedule begins again after an earlier plan, everyone learns of it, and it is durable before the folder has the new recipe.</summary>

@@ -242,16 +242,18 @@ internal sealed class FixedSession : IRunSession
             saving.Note(Stopwatch.GetElapsedTime(clock).TotalSeconds);
             TellRecoveries();
             if (Part.Writer.Poll() is { } finished) Tell(finished);
+            // Where only checkpoints outlive this process, one that failed ends the run at once; else all ranks settle it before the next.
+            if (Part.Memory is null && Part.Writer.Problem is { } failed) throw PerennialException.Failed(failed);
             var step = Progress.Step;
             if (Loop.Agreement.Snapshot) Part.Memory!.Snapshots.Offer();
             TellAlarms();
             var begun = Stopwatch.GetTimestamp();
-            if ((saving.CheckpointDue(step) || saving.IsDeciding || step == Part.Parts.TrunkStep) && step < parts.TotalSteps && Part.Writer.Begin(World) is { } written) Tell(written);
+            if ((saving.CheckpointDue(step) || saving.IsDeciding || step == Part.Parts.TrunkStep) && step < parts.TotalSteps) disk.Write(Part);
             if (saving.IsDeciding) Decide(Stopwatch.GetElapsedTime(begun).TotalSeconds);
             if (step == parts.TotalSteps || (evaluateEvery > 0 && step % evaluateEvery == 0)) Evaluate(withSamples: true);
             if (Loop.Agreement.Stop) return step >= parts.TotalSteps;
             if (!Loop.Agreement.Regroup || step >= parts.TotalSteps || step >= options.StopAtStep) continue;
-            if (Part.Writer.Finish() is { } last) Tell(last);
+            disk.Settle(Part);
             // Nobody leaves before everyone has the step.
             World.Barrier();
             return null;

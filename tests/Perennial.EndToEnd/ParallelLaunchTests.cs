@@ -20,7 +20,7 @@ public class ParallelLaunchTests
     {
         NeedsGloo();
         using var place = new Workplace();
-        var recipe = place.Recipe("schedule: { kind: constant }", steps: 12);
+        var recipe = place.Recipe("schedule: { kind: constant }", steps: 50);
         var alone = Cli.LastLine(Runs("train", recipe, "--run", place["alone"], "--json").Out);
         string[] Steps(int to) => ["--json", "--set", $"training.steps={to}"];
         Runs(["launch", "--workers", "4", recipe, "--run", place["run"], "--set", "parallel.data=2", "--set", "parallel.tensor=2", "--set", "parallel.zero=1", .. Steps(5)]);
@@ -31,7 +31,7 @@ public class ParallelLaunchTests
         Assert.Contains("slot adamw.first-moment", Runs("checkpoint", "diff", place["cut"], place["run"]).Out, StringComparison.Ordinal);
         var text = place.Write("say.txt", "It is a truth universally acknowledged.");
         Assert.Equal(Scores(place["hf"]), Scores(place["run"]));
-        var (output, error) = Runs(["launch", "--workers", "2", recipe, "--run", place["run"], "--set", "parallel.data=2", "--set", "parallel.zero=3", "--chaos", "kill=@6,seed=1", .. Steps(12)]);
+        var (output, error) = Runs(["launch", "--workers", "2", recipe, "--run", place["run"], "--set", "parallel.data=2", "--set", "parallel.zero=3", "--chaos", "kill=@20,seed=1", "--set", "resilience.checkpoint=1000 steps", .. Steps(50)]);
         Assert.Contains("resuming from", output, StringComparison.Ordinal);
         // One process of two is left, and goes on at once with what both had kept.
         Assert.Contains("; data=1,tensor=1,pipeline=1,zero=3 has what was kept of data=2,tensor=1,pipeline=1,zero=3; going on as data=1,tensor=1,pipeline=1,zero=3", output, StringComparison.Ordinal);

@@ -138,13 +138,13 @@ internal static class LaunchCommand
     {
         if (last is null) return;
         var stream = RunSamples.Of(recipe, data, folder);
-        var audit = SampleAudit.Of(SampleAudit.Recorded(folder), number => stream.Read(number * recipe.Training.Batch, recipe.Training.Batch).SampleIds);
+        var audit = SampleAudit.Of(SampleAudit.Recorded(folder), number => stream.Read(number * recipe.Training.Batch, recipe.Training.Batch).SampleIds, last.Step);
         context.Error.WriteLine(audit);
         if (watch.Words() is { } recoveries) context.Error.WriteLine(recoveries);
         if (!json) return;
         context.Out.WriteJson(new JsonObject
         {
-            ["event"] = "launched", ["faults"] = watch.Faults, ["audited_steps"] = audit.Steps, ["audited_samples"] = audit.Samples, ["lost_samples"] = audit.Lost, ["refused_batches"] = audit.Refused, ["wrong_steps"] = new JsonArray([.. audit.Wrong.Select(step => (JsonNode)step)]),
+            ["event"] = "launched", ["faults"] = watch.Faults, ["audited_steps"] = audit.Steps, ["audited_samples"] = audit.Samples, ["lost_samples"] = audit.Lost, ["refused_batches"] = audit.Refused, ["wrong_steps"] = new JsonArray([.. audit.Wrong.Select(step => (JsonNode)step)]), ["unrecorded_steps"] = audit.Unrecorded,
             ["recovery"] = watch.Recovery(),
         });
         // The contract's last line.

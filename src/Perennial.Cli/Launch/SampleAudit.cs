@@ -9,12 +9,14 @@ namespace Perennial.Cli.Launch;
 /// <param name="Refused">Batches that the spike policy left out, which is recorded too.</param>
 /// <param name="Lost">Samples that the stream held for a step and nobody learned from: what the policy <c>drop-replica</c> costs.</param>
 /// <param name="Wrong">Steps that took samples which the stream does not hold for them, or one of them twice.</param>
-internal sealed record SampleAudit(int Steps, long Samples, int Refused, long Lost, IReadOnlyList<long> Wrong)
+/// <param name="Unrecorded">Steps at the run's end that the record says nothing of.</param>
+internal sealed record SampleAudit(int Steps, long Samples, int Refused, long Lost, IReadOnlyList<long> Wrong, long Unrecorded)
 {
     /// <summary>Compares a run's record with its stream.</summary>
     /// <param name="events">The run's events (<c>metrics.jsonl</c>); where a step was told twice, the last telling counts.</param>
     /// <param name="batch">The samples of the stream's n-th batch, from 0.</param>
-    public static SampleAudit Of(IEnumerable<RunEvent> events, Func<long, IReadOnlyList<long>> batch)
+    /// <param name="steps">The last step that the run committed.</param>
+    public static SampleAudit Of(IEnumerable<RunEvent> events, Func<long, IReadOnlyList<long>> batch, long steps)
     {
         var (committed, refused, last) = (new Dictionary<long, IReadOnlyList<long>>(), new Dictionary<long, List<IReadOnlyList<long>>>(), 0L);
         foreach (var happened in events)
@@ -38,7 +40,7 @@ internal sealed record SampleAudit(int Steps, long Samples, int Refused, long Lo
             }
             next++;
         }
-        return new SampleAudit(committed.Count, committed.Values.Sum(ids => (long)ids.Count), left, lost, wrong);
+        return new SampleAudit(committed.Count, committed.Values.Sum(ids => (long)ids.Count), left, lost, wrong, Math.Max(0, steps - committed.Keys.DefaultIfEmpty(0).Max()));
     }
 
     /// <summary>The events of a run folder; none where there is no record.</summary>
@@ -53,7 +55,9 @@ internal sealed record SampleAudit(int Steps, long Samples, int Refused, long Lo
     }
 
     /// <inheritdoc/>
-    public override string ToString() => Wrong.Count > 0
+    public override string ToString() => Unrecorded > 0
+        ? $"audit: {MetricsFile.Name} says nothing of the last {Unrecorded:N0} steps, so their samples are not known; please report this"
+        : Wrong.Count > 0
         ? $"audit: {Wrong.Count} of {Steps} steps did not take the samples that the stream holds for them, the first is step {Wrong[0]}; please report this"
         : $"audit: {Samples:N0} samples of {Steps:N0} steps, {(Lost == 0 ? "none lost" : $"{Lost:N0} lost (the policy lets them go)")}, none twice{(Refused > 0 ? $" ({Refused} batches left out by on-spike)" : "")}";
 }

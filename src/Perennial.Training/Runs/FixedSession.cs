@@ -166,6 +166,9 @@ internal sealed class FixedSession : IRunSession
         next?.Memory?.Meet(placed!, options.Parallel!.Node);
         var begins = next is { HasState: false };
         if (begins && next!.IsLeader && part is null) disk.Open();
+        // Others went on without this process: whoever led them has taken the run folder over, and it must be taken back.
+        var newest = held.SelectMany(each => each.Lineages).DefaultIfEmpty(0).Max();
+        if (roll.Present.SelectMany(one => one.Held).Any(other => other.Lineage > newest)) leads = false;
         var how = new FixedTakeover(run, parts, disk, held, next, everyone, roll.Ordered(order), plan, layout).Take();
         TellAlarms();
         next?.Completed(run.World.Epoch);

@@ -35,7 +35,7 @@ public static class LoaderBench
     /// <summary>Share of the machine's copy of such pieces from which on memory bounds the loader.</summary>
     public const double BoundByMemory = 0.8;
 
-    private const int Rows = 64, Ahead = 4, Slices = 15;
+    private const int Rows = 64, Slices = 15;
 
     /// <summary>Writes a shard of random tokens, reads from it, and removes it.</summary>
     /// <param name="folder">Where the shard goes.</param>
@@ -110,13 +110,13 @@ public static class LoaderBench
     private static LoaderBenchResult Read(TokenShard shard, int window, double seconds)
     {
         ISampleOrder order = new ShuffledOrder(new OrderContext(1, 0, (shard.Tokens - 1) / window, _ => []));
-        var (places, tokens) = (new long[Rows], new long[window]);
+        var (places, tokens, ahead) = (new long[Rows], new long[window], TokenShard.Ahead(window));
         var all = (shard.Tokens - 1) / window - Rows;
         void Load(long number)
         {
             order.Windows(0, number * Rows % all, places);
-            for (var i = 0; i < Ahead; i++) shard.Fetch(places[i] * window, window);
-            for (var i = 0; i < Rows; i++) shard.Read(places[i] * window, tokens, places[Math.Min(Rows - 1, i + Ahead)] * window);
+            for (var i = 0; i < ahead; i++) shard.Fetch(places[i] * window, window);
+            for (var i = 0; i < Rows; i++) shard.Read(places[i] * window, tokens, places[Math.Min(Rows - 1, i + ahead)] * window);
         }
         var known = new long[1 << 20];
         for (var i = 0; i < known.Length; i++) known[i] = (long)(Philox.Bits(2, RandomPurpose.SampleOrder, 0, (ulong)i) % (ulong)all);
@@ -124,10 +124,10 @@ public static class LoaderBench
         void Copy(long number)
         {
             var first = (int)(number * Rows % (known.Length - Rows));
-            for (var i = 0; i < Ahead; i++) shard.Fetch(known[first + i] * window, window);
+            for (var i = 0; i < ahead; i++) shard.Fetch(known[first + i] * window, window);
             for (var i = 0; i < Rows; i++)
             {
-                if (i + Ahead < Rows) shard.Fetch(known[first + i + Ahead] * window, window);
+                if (i + ahead < Rows) shard.Fetch(known[first + i + ahead] * window, window);
                 shard.Copy(known[first + i] * window, bytes);
             }
         }
@@ -152,7 +152,7 @@ public static class LoaderBench
             var ids = new long[rows];
             order.Windows(0, number * rows % (windowing.Windows - rows), ids);
             var batch = new TokenBatch(rows, time) { Inputs = GC.AllocateUninitializedArray<long>(rows * time), Targets = GC.AllocateUninitializedArray<long>(rows * time), SampleIds = ids };
-            for (var row = 0; row < rows; row++) windowing.Fill(ids[row], batch.Inputs.AsSpan(row * time, time), batch.Targets.AsSpan(row * time, time), [], ids[Math.Min(rows - 1, row + Ahead)]);
+            for (var row = 0; row < rows; row++) windowing.Fill(ids[row], batch.Inputs.AsSpan(row * time, time), batch.Targets.AsSpan(row * time, time), [], ids[Math.Min(rows - 1, row + TokenShard.Ahead(time))]);
         }
         return Rows / Median([.. Enumerable.Range(0, Slices).Select(slice => Repeat(shard, seconds / Slices, slice, Read))]);
     }

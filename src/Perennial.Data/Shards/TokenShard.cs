@@ -104,6 +104,10 @@ public sealed unsafe class TokenShard : IDisposable
         return Array.ConvertAll(ids, id => (int)id);
     }
 
+    /// <summary>How many windows before it is read one is asked for: long enough to hide memory's delay, short enough that it is still in the first cache.</summary>
+    /// <param name="window">Tokens of a window.</param>
+    public static int Ahead(int window) => Math.Clamp(FetchedBytes / sizeof(ushort) / window, 1, 4);
+
     /// <summary>Copies tokens out.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The range is not inside the shard.</exception>
     public void Read(long first, Span<long> destination) => Read(first, destination, first);

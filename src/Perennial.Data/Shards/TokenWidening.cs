@@ -38,7 +38,9 @@ internal static unsafe class TokenWidening
                 for (; i + step <= destination.Length; i += step)
                 {
                     Sse.Prefetch0(source + i + distance);
-                    for (var j = i; j < i + step; j += 4) Four(source + j).Store(target + j);
+                    // Written out: a loop's own counting would take as long as the work.
+                    Sixteen(source + i, target + i);
+                    if (sizeof(T) == sizeof(ushort)) Sixteen(source + i + 16, target + i + 16);
                 }
             }
             for (; i < destination.Length; i++) target[i] = sizeof(T) == sizeof(ushort) ? ((ushort*)source)[i] : ((uint*)source)[i];
@@ -48,6 +50,16 @@ internal static unsafe class TokenWidening
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector512<long> Eight<T>(T* source)
         where T : unmanaged => sizeof(T) == sizeof(ushort) ? Avx512F.ConvertToVector512Int64(Vector128.Load((ushort*)source)) : Avx512F.ConvertToVector512Int64(Vector256.Load((uint*)source));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Sixteen<T>(T* source, long* target)
+        where T : unmanaged
+    {
+        Four(source).Store(target);
+        Four(source + 4).Store(target + 4);
+        Four(source + 8).Store(target + 8);
+        Four(source + 12).Store(target + 12);
+    }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector256<long> Four<T>(T* source)

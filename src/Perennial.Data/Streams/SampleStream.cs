@@ -20,9 +20,6 @@ public sealed class SampleStream : ISampleStream
     private const int SourceShift = 48;
     private const long WindowMask = (1L << SourceShift) - 1;
 
-    // Windows whose tokens are on their way from memory while one is filled.
-    private const int Ahead = 4;
-
     private readonly IReadOnlyList<TokenShard> shards;
     private readonly IReadOnlyList<ISampleOrder> orders;
     private readonly long[] windows;
@@ -251,12 +248,13 @@ public sealed class SampleStream : ISampleStream
             Segments = boundary == DocumentBoundary.Separate ? new int[ids.Count * Time] : null,
             SampleIds = [.. ids],
         };
+        var ahead = TokenShard.Ahead(Time);
         for (var row = 0; row < ids.Count; row++)
         {
             var place = row * Time;
             var (source, window) = ((int)(ids[row] >> SourceShift), ids[row] & WindowMask);
             // A later row of the same source is asked for meanwhile.
-            var later = row + Ahead < ids.Count && (int)(ids[row + Ahead] >> SourceShift) == source ? ids[row + Ahead] & WindowMask : window;
+            var later = row + ahead < ids.Count && (int)(ids[row + ahead] >> SourceShift) == source ? ids[row + ahead] & WindowMask : window;
             windowings[source].Fill(window, batch.Inputs.AsSpan(place, Time), batch.Targets.AsSpan(place, Time), batch.Segments is null ? [] : batch.Segments.AsSpan(place, Time), later);
         }
         return batch;

@@ -97,7 +97,7 @@ internal static class LaunchCommand
     {
         var console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(context.Error) });
         using var progress = new ConsoleProgress(console, live: !json && ConsoleProgress.IsLive(console));
-        var (watch, gate, last) = (new LaunchWatch(options.RestartAll), new Lock(), (RunResult?)null);
+        var (watch, gate, first, last) = (new LaunchWatch(options.RestartAll), new Lock(), (long?)null, (RunResult?)null);
         var log = new RecoveryLog($"{recipe.Name}, {recipe.Resilience.Policy.Kind}, seed {recipe.Seed}", recipe.Resilience.Policy.Kind, options.Workers);
         Launcher? launcher = null;
         var present = options.Workers;
@@ -111,6 +111,7 @@ internal static class LaunchCommand
                 // Under a fixed shape only data ranks have samples of their own: how many are there is told with every change.
                 present = happened switch { RunStarted => options.Workers, Recovered recovered => recovered.After, _ => present };
                 if (happened is SamplesCommitted samples) launcher!.Stepped(samples.Step, recipe.Parallel is { IsFixed: true } ? present : samples.ByRank.Count);
+                if (happened is RunStarted started) first ??= started.StartStep;
                 if (happened is RunFinished finished) last = finished.Result;
                 if (json) context.Out.WriteLine(line);
                 else progress.Observe(happened);
@@ -130,15 +131,15 @@ internal static class LaunchCommand
         launcher = new Launcher(options, Line, context.Error.WriteLine, Fault);
         var code = launcher.Run(context.Cancellation);
         log.Write(folder);
-        Summarize(context, recipe, data, folder, watch, last, json);
+        Summarize(context, recipe, data, folder, watch, (first ?? last?.Step ?? 0, last), json);
         return code;
     }
 
-    private static void Summarize(CommandContext context, Recipe recipe, PreparedData data, string folder, LaunchWatch watch, RunResult? last, bool json)
+    private static void Summarize(CommandContext context, Recipe recipe, PreparedData data, string folder, LaunchWatch watch, (long First, RunResult? Last) trained, bool json)
     {
-        if (last is null) return;
+        if (trained.Last is not { } last) return;
         var stream = RunSamples.Of(recipe, data, folder);
-        var audit = SampleAudit.Of(SampleAudit.Recorded(folder), number => stream.Read(number * recipe.Training.Batch, recipe.Training.Batch).SampleIds, last.Step);
+        var audit = SampleAudit.Of(SampleAudit.Recorded(folder), number => stream.Read(number * recipe.Training.Batch, recipe.Training.Batch).SampleIds, (trained.First, last.Step));
         context.Error.WriteLine(audit);
         if (watch.Words() is { } recoveries) context.Error.WriteLine(recoveries);
         if (!json) return;

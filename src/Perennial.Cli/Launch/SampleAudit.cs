@@ -15,8 +15,8 @@ internal sealed record SampleAudit(int Steps, long Samples, int Refused, long Lo
     /// <summary>Compares a run's record with its stream.</summary>
     /// <param name="events">The run's events (<c>metrics.jsonl</c>); where a step was told twice, the last telling counts.</param>
     /// <param name="batch">The samples of the stream's n-th batch, from 0.</param>
-    /// <param name="steps">The last step that the run committed.</param>
-    public static SampleAudit Of(IEnumerable<RunEvent> events, Func<long, IReadOnlyList<long>> batch, long steps)
+    /// <param name="trained">The step that this launch began after, and the last one that it committed.</param>
+    public static SampleAudit Of(IEnumerable<RunEvent> events, Func<long, IReadOnlyList<long>> batch, (long First, long Last) trained)
     {
         var (committed, refused, last) = (new Dictionary<long, IReadOnlyList<long>>(), new Dictionary<long, List<IReadOnlyList<long>>>(), 0L);
         foreach (var happened in events)
@@ -40,7 +40,7 @@ internal sealed record SampleAudit(int Steps, long Samples, int Refused, long Lo
             }
             next++;
         }
-        return new SampleAudit(committed.Count, committed.Values.Sum(ids => (long)ids.Count), left, lost, wrong, Math.Max(0, steps - committed.Keys.DefaultIfEmpty(0).Max()));
+        return new SampleAudit(committed.Count, committed.Values.Sum(ids => (long)ids.Count), left, lost, wrong, Math.Max(0, trained.Last - committed.Keys.Append(trained.First).Max()));
     }
 
     /// <summary>The events of a run folder; none where there is no record.</summary>

@@ -13,9 +13,6 @@ namespace Perennial.Training.Runs;
 /// <param name="tell">Takes events.</param>
 internal sealed class FixedDisk(RunFolder folder, long? earlierSteps, Action<RunEvent> tell)
 {
-    private const string GoingOn = "training goes on, its state is in memory; the next checkpoint is tried when it is due";
-    private const int MostSaves = 15;
-
     /// <summary>Whether nothing newer than a step is whole on disk, and no longer plan goes back behind it.</summary>
     public bool HasNothingNewer(FixedPart part, long step) =>
         !(!part.HasState && earlierSteps < part.Parts.Stages[^1].Steps) && !folder.Checkpoints.List().Any(entry => entry.Step > step && Resilience.CheckpointStore.Problem(entry) is null);
@@ -74,12 +71,12 @@ internal sealed class FixedDisk(RunFolder folder, long? earlierSteps, Action<Run
     public void Write(FixedPart part)
     {
         Settle(part);
-        Report(part, part.Writer.Begin(part.World), GoingOn);
+        Report(part, part.Writer.Begin(part.World), FullDisk.GoingOn);
     }
 
     /// <summary>Waits for the write under way.</summary>
     /// <exception cref="PerennialException">Exit 1, on every rank: it failed, and memory does not hold the state.</exception>
-    public void Settle(FixedPart part) => Report(part, part.Writer.Settle(part.World), GoingOn);
+    public void Settle(FixedPart part) => Report(part, part.Writer.Settle(part.World), FullDisk.GoingOn);
 
     /// <summary>Makes the present step durable, unless it is already; where the state outlives the processes in memory, a full disk is given time.</summary>
     /// <exception cref="PerennialException">Exit 1, on every rank: it cannot be written.</exception>
@@ -88,10 +85,9 @@ internal sealed class FixedDisk(RunFolder folder, long? earlierSteps, Action<Run
         Settle(part);
         for (var tries = 1; part.Writer.DurableStep != part.Progress.Step; tries++)
         {
-            var words = tries < MostSaves ? "trying again" : null;
+            var words = tries < FullDisk.MostSaves ? FullDisk.Again : null;
             if (Report(part, part.Writer.Begin(part.World), words) && Report(part, part.Writer.Settle(part.World), words)) break;
-            // Nothing tells when there is room; a stop does not end this wait, for its own save is the one that needs the time.
-            Thread.Sleep(TimeSpan.FromSeconds(1));
+            FullDisk.Wait();
         }
         // Nobody goes on before the checkpoint is one.
         part.World.Barrier();

@@ -13,8 +13,6 @@ namespace Perennial.Training.Runs;
 /// <param name="tell">Takes the events.</param>
 internal sealed class RunSaves(MemorySnapshots? memory, StateBytes? bytes, Action<RunEvent> tell)
 {
-    private const int MostSaves = 15;
-
     /// <summary>Has a snapshot manager write the checkpoint of the present step, whose snapshot is about to be offered; false where this process must.</summary>
     public bool Order(CheckpointWriter writer)
     {
@@ -32,14 +30,14 @@ internal sealed class RunSaves(MemorySnapshots? memory, StateBytes? bytes, Actio
         }
         catch (PerennialException failed) when (memory is { IsReady: true })
         {
-            tell(new Notice("warning", $"{failed.Message}; training goes on, its state is in memory; the next checkpoint is tried when it is due"));
+            tell(new Notice("warning", $"{failed.Message}; {FullDisk.GoingOn}"));
         }
     }
 
     /// <summary>Makes a step durable, unless it is already; where the state outlives this process in memory, a full disk is given time.</summary>
     public void Save(CheckpointWriter writer, long step)
     {
-        for (var tries = 0; tries < MostSaves && memory is { IsReady: true }; tries++)
+        for (var tries = 0; tries < FullDisk.MostSaves && memory is { IsReady: true }; tries++)
         {
             try
             {
@@ -48,9 +46,8 @@ internal sealed class RunSaves(MemorySnapshots? memory, StateBytes? bytes, Actio
             }
             catch (PerennialException failed)
             {
-                tell(new Notice("warning", $"{failed.Message}; trying again"));
-                // A stop does not end this wait: its own save is the one that needs the time.
-                Thread.Sleep(TimeSpan.FromSeconds(1));
+                tell(new Notice("warning", $"{failed.Message}; {FullDisk.Again}"));
+                FullDisk.Wait();
             }
         }
         SaveNow(writer, step);

@@ -35,7 +35,7 @@ public class PermutationTests
     }
 
     [Fact]
-    public void Filling_gives_the_values_one_by_one() => Gen.Select(Gen.Long[1, 100_000], Gen.ULong, Gen.ULong, Gen.Int[0, 40]).Sample((length, seed, tweak, count) =>
+    public void Filling_gives_the_values_one_by_one() => Gen.Select(Gen.Long[1, 100_000], Gen.ULong, Gen.ULong, Gen.Int[0, 200]).Sample((length, seed, tweak, count) =>
     {
         var permutation = new Permutation(length, seed, tweak);
         count = (int)Math.Min(count, length);

@@ -9,7 +9,7 @@ namespace Perennial.Data.Orders;
 /// </summary>
 public readonly struct Permutation
 {
-    private const int Rounds = 8;
+    private const int Rounds = 8, Lanes = 8, Together = 64;
     private readonly long length;
     private readonly int half;
     private readonly uint mask;
@@ -46,15 +46,38 @@ public readonly struct Permutation
         }
     }
 
-    /// <summary>Where <paramref name="first"/>, <paramref name="first"/> + 1 … go: the same values, eight at a time.</summary>
+    /// <summary>Where <paramref name="first"/>, <paramref name="first"/> + 1 … go: the same values, eight at a time, those that have to be walked on too.</summary>
     /// <exception cref="ArgumentOutOfRangeException">An index is not below n.</exception>
     public void Fill(long first, Span<long> destination)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(first);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(first, length - destination.Length);
-        var done = 0;
-        for (; done + 8 <= destination.Length; done += 8) Encrypt(first + done, destination.Slice(done, 8));
-        for (; done < destination.Length; done++) destination[done] = this[first + done];
+        for (var done = 0; done < destination.Length; done += Together)
+        {
+            var part = destination.Slice(done, Math.Min(Together, destination.Length - done));
+            for (var i = 0; i < part.Length; i++) part[i] = first + done + i;
+            Walk(part);
+        }
+    }
+
+    private void Walk(Span<long> part)
+    {
+        Span<long> values = stackalloc long[Together];
+        Span<int> places = stackalloc int[Together];
+        for (var i = 0; i < part.Length; i++) places[i] = i;
+        for (var outside = part.Length; outside > 0;)
+        {
+            var walked = outside;
+            for (var i = 0; i < walked; i++) values[i] = part[places[i]];
+            // The last lanes may be of values that are not asked for.
+            for (var i = 0; i < walked; i += Lanes) Encrypt(values.Slice(i, Lanes));
+            outside = 0;
+            for (var i = 0; i < walked; i++)
+            {
+                part[places[i]] = values[i];
+                if ((ulong)values[i] >= (ulong)length) places[outside++] = places[i];
+            }
+        }
     }
 
     private ulong Encrypt(ulong value)
@@ -69,10 +92,10 @@ public readonly struct Permutation
         return (ulong)left << half | right;
     }
 
-    private void Encrypt(long first, Span<long> destination)
+    private void Encrypt(Span<long> values)
     {
-        Span<uint> lefts = stackalloc uint[8], rights = stackalloc uint[8];
-        for (var lane = 0; lane < 8; lane++) (lefts[lane], rights[lane]) = ((uint)((ulong)(first + lane) >> half), (uint)(first + lane) & mask);
+        Span<uint> lefts = stackalloc uint[Lanes], rights = stackalloc uint[Lanes];
+        for (var lane = 0; lane < Lanes; lane++) (lefts[lane], rights[lane]) = ((uint)((ulong)values[lane] >> half), (uint)values[lane] & mask);
         var (left, right, cut) = (Vector256.Create<uint>(lefts), Vector256.Create<uint>(rights), Vector256.Create(mask));
         for (uint round = 0; round < Rounds; round++)
         {
@@ -81,11 +104,6 @@ public readonly struct Permutation
         }
         left.CopyTo(lefts);
         right.CopyTo(rights);
-        for (var lane = 0; lane < 8; lane++)
-        {
-            var value = (ulong)lefts[lane] << half | rights[lane];
-            while (value >= (ulong)length) value = Encrypt(value);
-            destination[lane] = (long)value;
-        }
+        for (var lane = 0; lane < Lanes; lane++) values[lane] = (long)((ulong)lefts[lane] << half | rights[lane]);
     }
 }

@@ -1,5 +1,4 @@
 using System.ComponentModel.DataAnnotations;
-using System.Text;
 using Perennial.Core;
 using Perennial.Core.Recipes;
 using Perennial.Data;
@@ -63,9 +62,7 @@ public sealed class PlantedOperators(PlantedOperatorsOptions options) : IExperim
         var folder = Path.Combine(context.Folder, "planted");
         // What a stopped call left is made anew: it takes seconds.
         if (Directory.Exists(folder)) Directory.Delete(folder, recursive: true);
-        var paragraphs = DocumentSource.Read(new SourceOptions { Path = options.Text, Split = TextSplit.Paragraph }, context.Cancellation).ToBlockingEnumerable(context.Cancellation)
-            .Select(document => Encoding.UTF8.GetString(document.Text.Span)).Where(paragraph => paragraph.Length > 120).ToList();
-        var corpus = PlantedCorpus.Make(context.Seed, options.Documents, paragraphs);
+        var corpus = PlantedCorpus.Make(context.Seed, options.Documents, PlantedParagraphs.Read(options.Text, context.Cancellation));
         var measures = new Dictionary<string, double>();
         foreach (var score in PlantedMeasure.Run(corpus, folder, context.Cancellation))
         {

@@ -1,11 +1,9 @@
 using System.CommandLine;
-using System.Text;
 using System.Text.Json.Nodes;
 using Perennial.Cli.Hosting;
 using Perennial.Core;
 using Perennial.Data;
 using Perennial.Data.Planting;
-using Perennial.Data.Sources;
 
 namespace Perennial.Cli.Commands.Bench;
 
@@ -22,9 +20,7 @@ internal static class BenchPlantedCommand
         return new Command("planted", "A corpus with planted defects: precision and recall of every operator against the truth.") { seed, documents, text, keep, json }.Does(parsed =>
         {
             if (parsed.GetValue(documents) is < 20 or > 100_000) throw PerennialException.Usage("--documents must be from 20 to 100000");
-            var paragraphs = DocumentSource.Read(new SourceOptions { Path = parsed.GetValue(text)!, Split = TextSplit.Paragraph }, context.Cancellation).ToBlockingEnumerable(context.Cancellation)
-                .Select(document => Encoding.UTF8.GetString(document.Text.Span)).Where(paragraph => paragraph.Length > 120).ToList();
-            if (paragraphs.Count < 20) throw PerennialException.Usage($"{parsed.GetValue(text)}: holds {paragraphs.Count} paragraphs of more than 120 characters; at least 20 are needed");
+            var paragraphs = PlantedParagraphs.Read(parsed.GetValue(text)!, context.Cancellation);
             var kept = parsed.GetValue(keep);
             if (kept is not null && Directory.Exists(kept) && Directory.EnumerateFileSystemEntries(kept).Any()) throw PerennialException.Usage($"{kept}: is not empty");
             var folder = kept ?? Directory.CreateTempSubdirectory("perennial-planted-").FullName;

@@ -136,10 +136,26 @@ public sealed class FixedMemoryTests(PreparedText text) : IClassFixture<Prepared
     }
 
     [Fact]
-    public async Task Memory_of_another_shape_is_not_used_and_that_is_told()
+    public async Task Memory_of_a_shape_that_nobody_has_any_more_is_carried_into_the_present_one()
+    {
+        // As where all are lost while the shape is small: those that come after them are more, and have nothing.
+        using var managers = new SnapshotManagers(place, 2, "xor");
+        await Assert.ThrowsAnyAsync<Exception>(() => Launch("killed", Recipe("{ pipeline: 2, zero: 1 }"), managers, new Watcher(managers)));
+        await managers.Lose(0);
+        var seen = new Watcher(null);
+        var recipe = Recipe("{ data: 3, zero: 1 }");
+        var result = await Launch("killed", recipe, managers, seen);
+        Assert.True(result.Completed && seen.Started > 0);
+        Assert.Contains(seen.Notices, line => line.Contains("resuming from memory at step", StringComparison.Ordinal) && line.Contains("1 slice from own memory, 1 slice from parity", StringComparison.Ordinal)
+            && line.Contains("data=3,tensor=1,pipeline=1,zero=1 has what was kept of data=1,tensor=1,pipeline=2,zero=1, layers 1/1", StringComparison.Ordinal));
+        Assert.Equal((await Launch("through", recipe, null, new Watcher(null))).Loss, result.Loss, 1e-3 * result.Loss);
+    }
+
+    [Fact]
+    public async Task Memory_of_a_shape_of_more_processes_is_not_used_and_that_is_told()
     {
         using var managers = new SnapshotManagers(place, 1, "none");
-        await Assert.ThrowsAnyAsync<Exception>(() => Launch("killed", Recipe("{ data: 2, zero: 1 }"), managers, new Watcher(managers)));
+        await Assert.ThrowsAnyAsync<Exception>(() => Launch("killed", Recipe("{ data: 3, zero: 1 }"), managers, new Watcher(managers)));
         var seen = new Watcher(null);
         Assert.True((await Launch("killed", Recipe("{ tensor: 2 }"), managers, seen)).Completed);
         Assert.Equal(0, seen.Started);

@@ -24,11 +24,15 @@ public sealed record SlicedReport(long Step, IReadOnlyDictionary<RestoreSource, 
 /// <param name="timeout">How long a manager may take to answer.</param>
 public sealed unsafe class SlicedRestore(Guid runId, IReadOnlyCollection<SnapshotEndpoint> managers, TimeSpan timeout)
 {
-    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(20);
+    // A process that has given its snapshots up closes its connections; its manager hears so within this.
+    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(20), Farewell = TimeSpan.FromMilliseconds(200);
     private readonly List<string> lines = [];
 
     /// <summary>Memory of slices that is mapped in this process and stays as it is meanwhile; null for the others, which are asked of their managers.</summary>
     internal Func<int, SharedSlot?> Own { get; init; } = _ => null;
+
+    /// <summary>Whether all that live have given their snapshots up. Who seems to write hangs, and holds its slice open: what is not all there will not be.</summary>
+    public bool IsOver { get; init; }
 
     /// <summary>What was decided and why, so far.</summary>
     public IReadOnlyList<string> Lines => lines;
@@ -56,8 +60,10 @@ public sealed unsafe class SlicedRestore(Guid runId, IReadOnlyCollection<Snapsho
                 }
             }
             var all = held.Values.SelectMany(ranks => ranks).ToList();
+            var waited = Stopwatch.GetElapsedTime(start);
+            if (IsOver && waited > Farewell) all = [.. all.Select(rank => rank with { TrainerAlive = false })];
             var busy = all.Any(rank => rank.Slots.Any(slot => slot is { Kind: SlotKind.Data, State: SlotState.Writing } && (slot.Landed ? CanFinish(all, rank, slot.Step) : rank.TrainerAlive)));
-            if ((held.Count == managers.Count && !busy) || Stopwatch.GetElapsedTime(start) > patience) return held;
+            if ((held.Count == managers.Count && !busy) || waited > patience) return held;
             cancellation.ThrowIfCancellationRequested();
             cancellation.WaitHandle.WaitOne(Pause);
         }

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Text;
 using Perennial.Resilience.Groups;
+using Perennial.Resilience.Partition;
 using Perennial.Resilience.Snapshots;
 using Perennial.Training.Parallel;
 using Perennial.Training.State;
@@ -34,7 +35,7 @@ internal sealed class FixedMemory : IDisposable
     public IReadOnlyList<string> NodeOfRank { get; private set; } = [];
 
     /// <summary>Bytes of a snapshot, over all ranks.</summary>
-    public long Bytes => Slices.All.Count * bytes.SliceBytes(Slices);
+    public long Bytes => Slices.All.Count * bytes.Sizes.Share;
 
     private SnapshotSlices Slices => SnapshotSlices.Of(NodeOfRank, settings.Parity);
 
@@ -47,10 +48,24 @@ internal sealed class FixedMemory : IDisposable
         bytes.Meet(group);
     }
 
+    /// <summary>What later processes must know to read what ranks keep here; after <see cref="Meet"/>.</summary>
+    /// <param name="cut">The shape.</param>
+    public KeptShape Kept(ShapeCut cut) => new(cut.Shape, [.. cut.Cut.Ends], [.. NodeOfRank], [.. bytes.Sizes.Told]);
+
+    /// <summary>Takes the place of a rank that is not here any more, to read what it kept; false where it kept something else than this part has.</summary>
+    public bool Recall(KeptShape kept)
+    {
+        NodeOfRank = kept.Nodes;
+        return bytes.Recall(new PartSizes(kept.Shape, kept.Sizes));
+    }
+
     /// <summary>Brings the newest snapshot back that is wanted; all ranks call it, after <see cref="Meet"/>. Says how, or null where there is none (see <see cref="PartRestore.Run"/>).</summary>
+    /// <param name="isWorth">Whether a step is wanted.</param>
+    /// <param name="replacing">Called before anything is replaced.</param>
+    /// <param name="isOver">Whether all that still live have given their snapshots up.</param>
     /// <exception cref="CommunicatorException">A rank was lost.</exception>
-    public string? Restore(Func<long, bool> isWorth, Action replacing) =>
-        new PartRestore(settings, new PartReader(bytes, Slices, [bytes.Rank]), world!, 0, alarms.Enqueue).Run(isWorth, read =>
+    public string? Restore(Func<long, bool> isWorth, Action replacing, bool isOver) =>
+        new PartRestore(settings, new PartReader(bytes.Sizes, Slices, [bytes.Rank]), world!, 0, alarms.Enqueue, isOver).Run(isWorth, read =>
         {
             replacing();
             bytes.Load(read, "the snapshot in memory");
@@ -58,10 +73,10 @@ internal sealed class FixedMemory : IDisposable
 
     /// <summary>Reads what was kept under the arrangement of the last <see cref="Meet"/>: this rank's place, and those of lost ranks.</summary>
     /// <param name="places">The places.</param>
-    public PartReader Reader(IReadOnlyList<int> places) => new(bytes, Slices, places);
+    public PartReader Reader(IReadOnlyList<int> places) => new(bytes.Sizes, Slices, places);
 
     /// <summary>Bytes from one place to the next in what a <see cref="Reader"/> reads.</summary>
-    public long Room => bytes.Room;
+    public long Room => bytes.Sizes.Room;
 
     /// <summary>Begins to take snapshots; all ranks call it, when they have one state.</summary>
     /// <exception cref="CommunicatorException">A rank was lost.</exception>

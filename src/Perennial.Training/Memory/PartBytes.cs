@@ -1,6 +1,3 @@
-using System.Globalization;
-using System.IO.Hashing;
-using System.Text;
 using Perennial.Resilience.Groups;
 using Perennial.Resilience.Layouts;
 using Perennial.Resilience.Snapshots;
@@ -16,25 +13,22 @@ namespace Perennial.Training.Memory;
 /// </summary>
 internal sealed class PartBytes : ISlicedState
 {
-    private const long Alignment = 64;
     private readonly StateBytes own;
     private readonly ParallelShape shape;
-    private readonly int rank;
-    private long share;
-    private string content = "";
+    private PartSizes? sizes;
 
     /// <param name="decoder">This rank's part.</param>
     /// <param name="state">Its state.</param>
-    public PartBytes(ParallelDecoder decoder, TrainingState state) => (own, shape, rank) = (new StateBytes(state, decoder.Trained), decoder.Placement.Shape, decoder.Rank);
+    public PartBytes(ParallelDecoder decoder, TrainingState state) => (own, shape, Rank) = (new StateBytes(state, decoder.Trained), decoder.Placement.Shape, decoder.Rank);
 
     /// <summary>This rank.</summary>
-    public int Rank => rank;
+    public int Rank { get; }
 
-    /// <summary>Ranks that have this one's state, itself among them, in the order of their shares.</summary>
-    public IReadOnlyList<int> Sharers => SharersOf(rank);
+    /// <summary>What all ranks have.</summary>
+    /// <exception cref="InvalidOperationException">They have not met.</exception>
+    public PartSizes Sizes => sizes ?? throw new InvalidOperationException("the ranks have not told each other how much they have");
 
-    /// <summary>Bytes of a rank's state, with room behind them for whole shares.</summary>
-    public long Room => share * Sharers.Count;
+    private IReadOnlyList<long> Mine => [own.Count, unchecked((long)own.LayoutHash(own.Count))];
 
     /// <summary>Learns what the other ranks have; every rank of the world calls it.</summary>
     /// <exception cref="CommunicatorException">A rank was lost.</exception>
@@ -42,10 +36,15 @@ internal sealed class PartBytes : ISlicedState
     {
         const int fields = 2;
         var all = new long[fields * world.Size];
-        world.AllGather([own.Count, unchecked((long)own.LayoutHash(own.Count))], all, [.. Enumerable.Repeat((long)fields, world.Size)]);
-        var least = Enumerable.Range(0, world.Size).Max(each => (all[fields * each] + SharersOf(each).Count - 1) / SharersOf(each).Count);
-        share = (least + Alignment - 1) / Alignment * Alignment;
-        content = $"{shape} {string.Join(' ', all.Select(number => number.ToString(CultureInfo.InvariantCulture)))}";
+        world.AllGather([.. Mine], all, [.. Enumerable.Repeat((long)fields, world.Size)]);
+        sizes = new(shape, all);
+    }
+
+    /// <summary>Takes what ranks had that are not here any more; whether this one's place has the same now.</summary>
+    public bool Recall(PartSizes known)
+    {
+        sizes = known;
+        return known.Told.Skip(Mine.Count * Rank).Take(Mine.Count).SequenceEqual(Mine);
     }
 
     /// <summary>The slice that a rank copies its share into. Where a node has fewer ranks than another, one of them also writes the slices that are left: zeros.</summary>
@@ -55,25 +54,22 @@ internal sealed class PartBytes : ISlicedState
     public bool Refresh() => own.Refresh();
 
     /// <inheritdoc/>
-    public long SliceBytes(SnapshotSlices slices) => share;
+    public long SliceBytes(SnapshotSlices slices) => Sizes.Share;
 
     /// <inheritdoc/>
-    public IReadOnlyList<StateRange> Ranges(SnapshotSlices slices, SnapshotSlice slice) =>
-        slice == SliceOf(slices, rank) ? own.Ranges(share * Enumerable.Range(0, Sharers.Count).First(number => Sharers[number] == rank), share) : [];
+    public IReadOnlyList<StateRange> Ranges(SnapshotSlices slices, SnapshotSlice slice)
+    {
+        if (slice != SliceOf(slices, Rank)) return [];
+        var sharers = Sizes.SharersOf(Rank);
+        return own.Ranges(Sizes.Share * Enumerable.Range(0, sharers.Count).First(number => sharers[number] == Rank), Sizes.Share);
+    }
 
     /// <inheritdoc/>
-    public ulong LayoutHash(long sliceBytes) => XxHash3.HashToUInt64(Encoding.UTF8.GetBytes($"{content}\nparts of {sliceBytes}"));
+    public ulong LayoutHash(long sliceBytes) => Sizes.LayoutHash(sliceBytes);
 
-    /// <summary>Replaces this rank's state by what <see cref="Room"/> bytes say.</summary>
+    /// <summary>Replaces this rank's state by what <see cref="PartSizes.Room"/> bytes say.</summary>
     public void Load(nint bytes, string origin) => own.Load(bytes, origin);
 
     /// <inheritdoc/>
     public void Dispose() => own.Dispose();
-
-    /// <summary>Ranks that have a rank's state, itself among them, in the order of their shares.</summary>
-    public IReadOnlyList<int> SharersOf(int one)
-    {
-        var place = shape.CoordinatesOf(one);
-        return shape.Zero > 0 ? [one] : [.. Enumerable.Range(0, shape.Data).Select(data => shape.RankOf(place with { Data = data }))];
-    }
 }

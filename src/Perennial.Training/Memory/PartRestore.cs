@@ -8,10 +8,10 @@ using Perennial.Training.Parallel;
 namespace Perennial.Training.Memory;
 
 /// <summary>What a process can read of a fixed shape's snapshots: it knows their arrangement, and the places whose state it takes.</summary>
-/// <param name="State">The rank's own state under that arrangement.</param>
+/// <param name="Sizes">What ranks have under it.</param>
 /// <param name="Slices">Who copied what.</param>
 /// <param name="Places">The places that are read here: its own, and those of lost ranks that it stands in for.</param>
-internal sealed record PartReader(PartBytes State, SnapshotSlices Slices, IReadOnlyList<int> Places);
+internal sealed record PartReader(PartSizes Sizes, SnapshotSlices Slices, IReadOnlyList<int> Places);
 
 /// <summary>
 /// Takes the state of a fixed shape back from the managers' memory. All ranks do it together: the leader names a step, each rank reads what it
@@ -23,7 +23,8 @@ internal sealed record PartReader(PartBytes State, SnapshotSlices Slices, IReadO
 /// <param name="world">All that take part.</param>
 /// <param name="leader">The rank that chooses among steps; it reads something.</param>
 /// <param name="alarm">Takes what was in the way, of all ranks.</param>
-internal sealed unsafe class PartRestore(MemorySettings settings, PartReader? mine, ICommunicator world, int leader, Action<string> alarm)
+/// <param name="isOver">Whether all that still live have given their snapshots up: what is half copied stays so, and is not waited for.</param>
+internal sealed unsafe class PartRestore(MemorySettings settings, PartReader? mine, ICommunicator world, int leader, Action<string> alarm, bool isOver)
 {
     private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(2), Patience = TimeSpan.FromSeconds(3);
     private static readonly RestoreSource[] Memory = [RestoreSource.OwnMemory, RestoreSource.Replica, RestoreSource.Parity];
@@ -37,8 +38,8 @@ internal sealed unsafe class PartRestore(MemorySettings settings, PartReader? mi
     {
         var clock = Stopwatch.GetTimestamp();
         var managers = settings.Managers.Values.Distinct().ToList();
-        var held = mine is null ? null : new SlicedRestore(settings.RunId, managers, Timeout).Gather(Patience);
-        var found = mine is null ? null : FoundSnapshot.Among(held!, mine.State.SliceBytes(mine.Slices) * mine.Slices.All.Count, mine.State.LayoutHash).FirstOrDefault(snapshot => snapshot.Tag == mine.Slices.Tag);
+        var held = mine is null ? null : new SlicedRestore(settings.RunId, managers, Timeout) { IsOver = isOver }.Gather(Patience);
+        var found = mine is null ? null : FoundSnapshot.Among(held!, mine.Sizes.Share * mine.Slices.All.Count, mine.Sizes.LayoutHash).FirstOrDefault(snapshot => snapshot.Tag == mine.Slices.Tag);
         var lines = new List<string>();
         var wanted = new Queue<long>(world.Rank == leader ? Wanted(held!, found, isWorth, managers.Count, lines) : []);
         TellAll(lines);
@@ -69,17 +70,17 @@ internal sealed unsafe class PartRestore(MemorySettings settings, PartReader? mi
     private Dictionary<RestoreSource, int>? Try(long step, FoundSnapshot? found, Action<nint> take)
     {
         var places = mine?.Places ?? [];
-        var buffer = (byte*)NativeMemory.Alloc((nuint)Math.Max(1, places.Count * (mine?.State.Room ?? 0)));
+        var buffer = (byte*)NativeMemory.Alloc((nuint)Math.Max(1, places.Count * (mine?.Sizes.Room ?? 0)));
         try
         {
             var (lines, tally) = (new List<string>(), new long[1 + Memory.Length]);
             for (var i = 0; i < places.Count; i++)
             {
-                var sharers = mine!.State.SharersOf(places[i]);
+                var sharers = mine!.Sizes.SharersOf(places[i]);
                 for (var number = 0; number < sharers.Count; number++)
                 {
                     var slice = PartBytes.SliceOf(mine.Slices, sharers[number]);
-                    var source = Read(mine, slice, step, found, buffer + i * mine.State.Room + number * mine.State.SliceBytes(mine.Slices), lines);
+                    var source = Read(mine, slice, step, found, buffer + i * mine.Sizes.Room + number * mine.Sizes.Share, lines);
                     if (source == RestoreSource.Disk) tally[0]++;
                     // Shares that several ranks read are counted once.
                     else if (sharers[number] == places[i]) tally[1 + Array.IndexOf(Memory, source)]++;

@@ -35,6 +35,20 @@ internal sealed class FixedDisk(RunFolder folder, long? earlierSteps, Action<Run
         part.Writer.DurableStep = newest[0];
     }
 
+    /// <summary>Writes down what memory will be of, before it is; the leader's.</summary>
+    public void NoteMemory(FixedPart? part)
+    {
+        if (part is not { IsLeader: true, Memory: { } memory }) return;
+        try
+        {
+            memory.Kept(part.Cut).Write(folder.MemoryPath);
+        }
+        catch (Exception error) when (error is PerennialException || FileErrors.Is(error))
+        {
+            tell(new Notice("warning", $"{error.Message}; should all processes be lost at once under another shape than the recipe's, they go on from a checkpoint"));
+        }
+    }
+
     /// <summary>Takes the newest whole checkpoint, or saves the beginning; says which.</summary>
     /// <param name="part">The part.</param>
     /// <param name="hasBegun">Whether the run has been trained by anyone here: then a checkpoint must be there.</param>

@@ -29,6 +29,7 @@ internal sealed class FixedSession : IRunSession
     private readonly FixedRun run;
     private readonly FixedDisk disk;
     private readonly FixedPlanner planner;
+    private readonly FixedRecall recall;
     private readonly List<FixedPart> held = [];
     private readonly List<Recovered> recoveries = [];
     private FixedPart? part, telling;
@@ -47,6 +48,7 @@ internal sealed class FixedSession : IRunSession
         run = new FixedRun(folder, options, new FixedWorld(options.Parallel!, waits, cancellation), Tell, step => saving.SnapshotDue(step), cancellation);
         disk = new FixedDisk(folder, earlierSteps, Tell);
         planner = new FixedPlanner(parts, parts.Recipe.Parallel.Shape);
+        recall = new FixedRecall(run, parts);
         held.Add(telling = new FixedPart(parts, run));
     }
 
@@ -121,7 +123,12 @@ internal sealed class FixedSession : IRunSession
                 var all = lost is not null ? run.World.Rejoin(lost, Suspects(lost)) : isFirst ? run.World.Join() : run.World.Regroup(isWaiting);
                 (lost, isFirst) = (null, false);
                 var clock = Stopwatch.GetTimestamp();
-                var roll = RollCall.Take(all, new Presence([.. held.SelectMany(each => each.Held)], options.Parallel!.Node, options.Parallel.StateBytes ?? FixedPlanner.MachineBytes, processes > 0));
+                var roll = RollCall.Take(all, Mine());
+                if (!roll.HasBegun && all.Size >= parts.Recipe.Parallel!.Shape.Ranks)
+                {
+                    if (recall.Take(all, [.. roll.Present.Select(one => one.Node)]) is { } recalled) held.Add(recalled);
+                    roll = RollCall.Take(all, Mine());
+                }
                 if (planner.Agree(all, roll, run.World.Orders) is not { } plan)
                 {
                     if (!roll.HasBegun && disk.Newest >= Math.Min(parts.TotalSteps, options.StopAtStep ?? long.MaxValue)) return false;
@@ -140,6 +147,8 @@ internal sealed class FixedSession : IRunSession
             }
         }
     }
+
+    private Presence Mine() => new([.. held.SelectMany(each => each.Held)], options.Parallel!.Node, options.Parallel.StateBytes ?? FixedPlanner.MachineBytes, processes > 0);
 
     /// <summary>The part for a place: the one that is there, or another; null where this process stands by.</summary>
     private FixedPart? Place(FixedPlan plan, int place)
@@ -171,6 +180,7 @@ internal sealed class FixedSession : IRunSession
         if (roll.Present.SelectMany(one => one.Held).Any(other => other.Lineage > newest)) leads = false;
         var how = new FixedTakeover(run, parts, disk, held, next, everyone, roll.Ordered(order), plan, layout).Take();
         TellAlarms();
+        disk.NoteMemory(next);
         next?.Completed(run.World.Epoch);
         next?.Memory?.Join();
         // From here on everyone has what it needs, and what it had before is not needed any more.

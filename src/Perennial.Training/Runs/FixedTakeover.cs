@@ -76,9 +76,10 @@ internal sealed class FixedTakeover(FixedRun run, RunParts parts, FixedDisk disk
     private string? FromMemory()
     {
         if (run.Options.Memory is not { } settings) return null;
-        foreach (var state in roll.Arrangements().Where(state => state.Cut != plan.Cut))
+        // What was recalled is known to be of no use under the present shape, and needs all its places.
+        foreach (var state in roll.Arrangements().Where(state => state.Lineage == FixedRecall.Lineage ? state.Carriers().All(rank => rank >= 0) : state.Cut != plan.Cut))
             if (FromRows(settings, state) is { } words) return words;
-        var how = next?.Memory!.Restore(step => disk.HasNothingNewer(next, step), () => next.Replace());
+        var how = next?.Memory!.Restore(step => disk.HasNothingNewer(next, step), () => next.Replace(), roll.HasBegun);
         // Those that stand by learn whether the others go on to the disk.
         if (everyone.Size > plan.Shape.Ranks)
         {
@@ -102,7 +103,7 @@ internal sealed class FixedTakeover(FixedRun run, RunParts parts, FixedDisk disk
         long[] room = [source?.Memory!.Room ?? 0];
         everyone.Broadcast<long>(room, state.First);
         IReadOnlyList<int> places = [.. Enumerable.Range(0, readers.Length).Where(place => readers[place].Rank == everyone.Rank).OrderBy(place => readers[place].Row)];
-        var done = new PartRestore(settings, source?.Memory!.Reader(places), everyone, state.First, line => next?.Memory?.Alarm(line)).Run(step => disk.HasNothingNewer(source!, step), rows =>
+        var done = new PartRestore(settings, source?.Memory!.Reader(places), everyone, state.First, line => next?.Memory?.Alarm(line), roll.HasBegun).Run(step => disk.HasNothingNewer(source!, step), rows =>
         {
             var bytes = rows == 0 ? FlatBytes.Of(Memory<byte>.Empty) : FlatBytes.At(rows, places.Count * room[0]);
             new StateMove(everyone, arrangement, to).FromRows(readers, bytes, room[0], next?.Replace());

@@ -9,13 +9,16 @@ namespace Perennial.Training.Runs;
 /// <param name="path">The folder.</param>
 public sealed class RunFolder(string path)
 {
-    private const string RecipeName = "recipe.yaml", SnapshotName = "snapshot-id.txt";
+    private const string RecipeName = "recipe.yaml", SnapshotName = "snapshot-id.txt", MemoryName = "memory.json";
 
     /// <summary>The folder.</summary>
     public string Path { get; } = path;
 
     /// <summary>The resolved recipe.</summary>
     public string RecipePath => System.IO.Path.Combine(Path, RecipeName);
+
+    /// <summary>Under which shapes ranks kept their state on nodes, for those that come after all of them were lost.</summary>
+    public string MemoryPath => System.IO.Path.Combine(Path, MemoryName);
 
     /// <summary>The run's checkpoints.</summary>
     public CheckpointStore Checkpoints => new(System.IO.Path.Combine(Path, "checkpoints"));
@@ -83,7 +86,7 @@ public sealed class RunFolder(string path)
         if (Directory.Exists(Checkpoints.Root)) Directory.Delete(Checkpoints.Root, recursive: true);
         foreach (var kept in new[] { Stages, Annealed }.Where(Directory.Exists)) Directory.Delete(kept, recursive: true);
         foreach (var file in Directory.EnumerateFiles(Path, "events.out.tfevents.*").Concat(
-            new[] { RecipeName, "metrics.jsonl", "report.html", "forgetting.json", "log.txt", RunMeasurements.FileName, SnapshotName }.Select(name => System.IO.Path.Combine(Path, name))).ToList()) File.Delete(file);
+            new[] { RecipeName, "metrics.jsonl", "report.html", "forgetting.json", "log.txt", RunMeasurements.FileName, SnapshotName, MemoryName }.Select(name => System.IO.Path.Combine(Path, name))).ToList()) File.Delete(file);
     }
 
     /// <summary>The id under which this run's memory outlives its processes; made once, and gone with a fresh start.</summary>

@@ -176,19 +176,20 @@ internal sealed class FaultCampaign(CampaignOptions options, Action<string> say,
 
     private (int Code, List<JsonObject> Lines, List<string> Errors, bool Hung) Run(IReadOnlyList<string> arguments)
     {
-        var (lines, errors, gate, heard) = (new List<JsonObject>(), new List<string>(), new Lock(), Environment.TickCount64);
+        // Waits of this process, and not the clock: a machine that was suspended is no run that hangs.
+        var (lines, errors, gate, silent, tick) = (new List<JsonObject>(), new List<string>(), new Lock(), 0, TimeSpan.FromMilliseconds(50));
         using var process = WorkerProcess.Start(0, arguments, new Dictionary<string, string>(StringComparer.Ordinal), text =>
         {
-            Volatile.Write(ref heard, Environment.TickCount64);
+            Volatile.Write(ref silent, 0);
             lock (gate) if (Parse(text) is { } json) lines.Add(json);
         }, text =>
         {
-            Volatile.Write(ref heard, Environment.TickCount64);
+            Volatile.Write(ref silent, 0);
             lock (gate) errors.Add(text);
         });
-        while (!process.Wait(TimeSpan.FromMilliseconds(50)))
+        while (!process.Wait(tick))
         {
-            if (Environment.TickCount64 - Volatile.Read(ref heard) > options.Silence.TotalMilliseconds || cancellation.IsCancellationRequested)
+            if (Interlocked.Increment(ref silent) * tick > options.Silence || cancellation.IsCancellationRequested)
             {
                 // Asked politely first: a launcher that is killed leaves its workers behind.
                 process.Ask();

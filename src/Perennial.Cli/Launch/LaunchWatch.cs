@@ -42,7 +42,8 @@ internal sealed class LaunchWatch(bool restarts)
         switch (happened)
         {
             case Recovered { IsGrowth: false } recovered:
-                events.Add(recovered);
+                // What was changed without a fault has no phases of a recovery.
+                if (faultAt != 0) events.Add(recovered);
                 Stepped();
                 Regained();
                 break;

@@ -91,6 +91,9 @@ public sealed class Decoder : ILanguageModel
     /// <summary>What the next pass starts from, on a stage that is not the first; the stage before gives it.</summary>
     public StageInput? Input { get; set; }
 
+    /// <summary>Called whenever <see cref="Hidden"/> has its result: what a loss takes from there on is the head's.</summary>
+    public Action? HiddenDone { get; set; }
+
     /// <inheritdoc/>
     public VocabularyShard? HeadShard => shard.Peers.Size == 1 ? null : new(shard.Peers, shard.FirstRow, shard.Rows, Config.Vocabulary);
 
@@ -124,7 +127,9 @@ public sealed class Decoder : ILanguageModel
         var (shape, ids) = Checked(input, training: is_grad_enabled());
         if (!is_grad_enabled()) return graph!.Forward(shape, ids, Input, null).MoveToOuterDisposeScope();
         // Backward outlives this call and disposes its own handle on the ids.
-        return HiddenFunction.apply(anchor, new HiddenCall(graph!, shape, ids.alias().DetachFromDisposeScope(), Input)).MoveToOuterDisposeScope();
+        var output = HiddenFunction.apply(anchor, new HiddenCall(graph!, shape, ids.alias().DetachFromDisposeScope(), Input)).MoveToOuterDisposeScope();
+        HiddenDone?.Invoke();
+        return output;
     }
 
     /// <summary>The forward pass of a stage that is not the last.</summary>

@@ -18,8 +18,9 @@ public static class PlaceAssignment
     /// <param name="before">What the processes have; null where nobody has anything.</param>
     /// <param name="held">Of every process its place under <paramref name="before"/>; −1 for one that has nothing.</param>
     /// <param name="orders">Of every process where it would like to stand.</param>
+    /// <param name="stages">Of every process the stage that it is to stand in, −1 for one that is to stand by; null where that is free.</param>
     /// <exception cref="ArgumentException">Fewer processes than places.</exception>
-    public static IReadOnlyList<int> Of(ShapeCut to, ShapeCut? before, IReadOnlyList<int> held, IReadOnlyList<int> orders)
+    public static IReadOnlyList<int> Of(ShapeCut to, ShapeCut? before, IReadOnlyList<int> held, IReadOnlyList<int> orders, IReadOnlyList<int>? stages = null)
     {
         ArgumentNullException.ThrowIfNull(to);
         ArgumentNullException.ThrowIfNull(held);
@@ -27,16 +28,18 @@ public static class PlaceAssignment
         if (held.Count < to.Shape.Ranks || held.Count != orders.Count) throw new ArgumentException($"{held.Count} processes cannot take the {to.Shape.Ranks} places of {to.Shape}");
         var places = Enumerable.Repeat(-1, held.Count).ToArray();
         var open = Enumerable.Range(0, to.Shape.Ranks).ToHashSet();
+        bool Suits(int process, int place) => stages is null || stages[process] == to.Shape.CoordinatesOf(place).Pipeline;
         void Take(int process, int place)
         {
             if (places[process] < 0 && open.Remove(place)) places[process] = place;
         }
         // Where all are there, everyone has the place that it was started for: memory on nodes and files of ranks stay where they are.
-        if (orders.Count == to.Shape.Ranks && orders.Order().SequenceEqual(Enumerable.Range(0, orders.Count))) return [.. orders];
+        if (stages is null && orders.Count == to.Shape.Ranks && orders.Order().SequenceEqual(Enumerable.Range(0, orders.Count))) return [.. orders];
         var pairs = before is null ? [] :
             from process in Enumerable.Range(0, held.Count)
             where held[process] >= 0
             from place in open
+            where Suits(process, place)
             let common = Common(before, held[process], to, place)
             where common > 0
             orderby common descending, held[process] == place ? 0 : 1, held[process], place
@@ -44,7 +47,7 @@ public static class PlaceAssignment
         foreach (var (process, place) in pairs.ToList()) Take(process, place);
         // Survivors stand before newcomers.
         foreach (var process in Enumerable.Range(0, held.Count).OrderBy(process => held[process] < 0).ThenBy(process => orders[process]).ThenBy(process => process))
-            if (open.Count > 0) Take(process, open.Min());
+            if (places[process] < 0 && open.Where(place => Suits(process, place)).ToList() is { Count: > 0 } left) Take(process, left.Min());
         return places;
     }
 

@@ -1,5 +1,7 @@
+using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Perennial.Core;
 using Perennial.Models;
 using Perennial.Resilience.Groups;
 using Perennial.Resilience.Layouts;
@@ -19,6 +21,17 @@ internal sealed record FixedPlan(ParallelShape Shape, int[] Ends, int[] Places)
     /// <summary>The shape and its stages.</summary>
     [JsonIgnore]
     public ShapeCut Cut => new(Shape, new StagePartition(Ends));
+
+    /// <summary>Speed factor of every process, as measured; null where all are alike, or that was not asked for.</summary>
+    public double[]? Speeds { get; init; }
+
+    /// <summary>How many layers the head costs, as measured; 0 where that is not known.</summary>
+    public double HeadLayers { get; init; }
+
+    /// <summary>What was measured, in words; empty where it makes no difference.</summary>
+    [JsonIgnore]
+    public string Measured => Speeds is not { } speeds ? ""
+        : string.Create(CultureInfo.InvariantCulture, $"; measured speeds by rank {string.Join('/', Order.Select(process => speeds[process]))}{(HeadLayers > 0 && Shape.Pipeline > 1 ? string.Create(CultureInfo.InvariantCulture, $", the head is as slow as {HeadLayers:F1} layers") : "")}");
 
     /// <summary>Processes that stand by.</summary>
     [JsonIgnore]
@@ -57,29 +70,57 @@ internal sealed class FixedPlanner(RunParts parts, ParallelShape wanted)
     {
         // Where everybody is new all are waited for, as at the beginning.
         if (roll.Present.Count < wanted.Ranks && !roll.HasBegun) return null;
-        if (ReshapePlanner.Best(Problem(roll)) is not { } best) return null;
-        var to = new ShapeCut(best.Shape, best.Cut ?? StagePartition.Even(parts.Config.Layers, best.Shape.Pipeline));
         var from = roll.States().Concat(roll.Arrangements()).FirstOrDefault();
         var held = roll.Present.Select((_, rank) => from?.Parts[rank]?.Place ?? -1).ToList();
-        return new(to.Shape, [.. to.Cut.Ends], [.. PlaceAssignment.Of(to, from?.Cut, held, orders)]);
+        var paces = roll.Present.Select(one => one.Pace).ToList();
+        var problem = Problem(roll, paces, from?.Cut, held, orders);
+        if (ReshapePlanner.Best(problem) is not { } best) return null;
+        var to = new ShapeCut(best.Shape, best.Cut ?? StagePartition.Even(parts.Config.Layers, best.Shape.Pipeline));
+        return new(to.Shape, [.. to.Cut.Ends], [.. PlaceAssignment.Of(to, from?.Cut, held, orders, best.Stages)]) { Speeds = problem.Speeds?.ToArray(), HeadLayers = HeadLayers(paces) };
     }
 
-    private ReshapeProblem Problem(RollCall roll)
+    /// <summary>How many times as fast a step would be under the plan that would be made now.</summary>
+    /// <param name="roll">Who is there.</param>
+    /// <param name="present">The plan that they follow.</param>
+    /// <param name="orders">Of every process the place that it was started for.</param>
+    /// <param name="paces">What each measured.</param>
+    public double Gain(RollCall roll, FixedPlan present, IReadOnlyList<int> orders, IReadOnlyList<StagePace> paces)
+    {
+        var problem = Problem(roll, paces, present.Cut, present.Places, orders);
+        var stages = present.Places.Select(place => place < 0 ? -1 : present.Shape.CoordinatesOf(place).Pipeline).ToList();
+        return ReshapePlanner.Best(problem) is { } best ? ReshapePlanner.StepSeconds(problem, present.Cut, stages) / best.StepSeconds : 1;
+    }
+
+    private static double Middle(ShapeCut cut, int place)
+    {
+        var stage = cut.Shape.CoordinatesOf(place).Pipeline;
+        return (cut.Cut.First(stage) + cut.Cut.Ends[stage] - 1) / 2.0;
+    }
+
+    /// <summary>The head's cost in layers: on the processes that have both, whatever their speed; 0 where nobody has measured it.</summary>
+    private static double HeadLayers(IEnumerable<StagePace> paces) => paces.Where(pace => pace is { Layer: > 0, Head: > 0 }).Select(pace => pace.Head / pace.Layer).ToList() is { Count: > 0 } ratios ? Quantile.Median(ratios) : 0;
+
+    private ReshapeProblem Problem(RollCall roll, IReadOnlyList<StagePace> paces, ShapeCut? from, IReadOnlyList<int> held, IReadOnlyList<int> orders)
     {
         var (recipe, config) = (parts.Recipe, parts.Config);
         var perNode = roll.Present.GroupBy(one => one.Node).ToDictionary(node => node.Key, node => node.Count(), StringComparer.Ordinal);
         var least = roll.Present.Min(one => one.Bytes / perNode[one.Node]);
-        return new(wanted, roll.Present.Count, Needs(config), recipe.Training.Batch, recipe.Training.MicroBatch ?? MicroBatches.DefaultRows(recipe.Training.Batch, config.Context))
+        return new(wanted, roll.Present.Count, Needs(config, HeadLayers(paces)), recipe.Training.Batch, recipe.Training.MicroBatch ?? MicroBatches.DefaultRows(recipe.Training.Batch, config.Context))
         {
             CapacityBytes = least > 0 ? (long)(Usable * least) : null,
             Allows = shape => ParallelPlace.Allows(recipe, config, shape),
+            Speeds = recipe.Resilience.Balance == BalanceChoice.Even ? null : RankSpeeds.Of([.. paces.Select(pace => pace.Layer)]),
+            MayCut = recipe.Resilience.Balance == BalanceChoice.Measured && HeadLayers(paces) > 0,
+            Homes = [.. held.Select(place => place < 0 ? double.NaN : Middle(from!, place))],
+            Started = orders.Order().SequenceEqual(Enumerable.Range(0, wanted.Ranks)) ? orders : null,
         };
     }
 
-    /// <summary>Embedding and head count with the layers beside them.</summary>
-    private List<LayerNeed> Needs(DecoderConfig config)
+    /// <summary>Embedding and head count with the layers beside them. Layers are alike and cost their FLOPs; the head costs what it was measured to, where it was.</summary>
+    private List<LayerNeed> Needs(DecoderConfig config, double headLayers)
     {
-        var seconds = TrainingFlops.PerLayer(config, config.Context);
+        var seconds = TrainingFlops.PerLayer(config, config.Context).ToArray();
+        if (headLayers > 0) seconds[^1] = (1 + headLayers) * (seconds.Length > 1 ? seconds[0] : 1);
         var ends = (long)config.Vocabulary * config.Width;
         var block = (DecoderLayout.Of(config).Length - (config.TiedHead ? 1 : 2) * ends) / config.Layers;
         var activations = (6L * config.Width + 2L * config.KeyValueHeads * config.HeadWidth + 3L * config.Intermediate) * sizeof(float) * config.Context;

@@ -87,6 +87,9 @@ internal sealed class FixedWorld : IDisposable
         });
     }
 
+    /// <summary>Starts the next membership, of the same processes: they go over to it at the end of a step.</summary>
+    public void Renew(string reason) => session.Advance(Epoch, reason);
+
     /// <summary>Says who has a place: that others leave disturbs nobody.</summary>
     /// <param name="ranks">Their ranks in the world.</param>
     public void Need(IEnumerable<int> ranks)

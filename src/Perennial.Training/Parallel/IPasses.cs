@@ -21,7 +21,8 @@ internal interface IPasses
 /// <param name="objective">The objective of the present stage.</param>
 /// <param name="model">The model.</param>
 /// <param name="exact">Takes the gradient of each piece but the last, where sums are exact; the flat gradient is then the last one's.</param>
-internal sealed class PlainPasses(Func<IObjective> objective, ILanguageModel model, ExactSums? exact = null) : IPasses
+/// <param name="clock">Learns where the head begins and ends; null where nobody asks.</param>
+internal sealed class PlainPasses(Func<IObjective> objective, ILanguageModel model, ExactSums? exact = null, StageClock? clock = null) : IPasses
 {
     public double Run(IReadOnlyList<TokenBatch> pieces, double normalizer, Action<TokenBatch> before, Action last)
     {
@@ -31,6 +32,7 @@ internal sealed class PlainPasses(Func<IObjective> objective, ILanguageModel mod
             using var scope = NewDisposeScope();
             before(pieces[i]);
             var loss = objective().Loss(model, pieces[i], normalizer);
+            clock?.LossDone();
             var isLast = i == pieces.Count - 1;
             if (isLast) last();
             loss.backward();

@@ -166,7 +166,7 @@ public sealed class LocalWorld : IDisposable
     private WorldStep Step(LocalRank rank, TokenBatch batch, long step, double rate, double clip)
     {
         var (decoder, shape) = (rank.Decoder, Placement.Shape);
-        IPasses passes = shape.Pipeline > 1 ? new PipelinePasses(objective, decoder.Model, () => decoder.Groups.Pipeline) : new PlainPasses(() => objective, decoder.Model);
+        IPasses passes = shape.Pipeline > 1 ? new PipelinePasses(objective, decoder.Model, () => decoder.Groups.Pipeline, decoder.Clock) : new PlainPasses(() => objective, decoder.Model);
         var mine = BatchRows.Take(batch, ParallelShares.Of(batch.Rows, shape.Data)[decoder.Place.Data]);
         decoder.Model.Parameters.ClearGradients();
         var loss = passes.Run(mine.Rows > 0 ? [.. MicroBatches.Of(mine, microRows)] : [], Math.Max(1, objective.Targets(batch)), _ => { }, () => { });

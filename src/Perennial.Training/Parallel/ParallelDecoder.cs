@@ -31,7 +31,8 @@ public sealed class ParallelDecoder : IDisposable
         ArgumentNullException.ThrowIfNull(placement);
         (Placement, Rank, Place) = (placement, rank, placement.Shape.CoordinatesOf(rank));
         window = placement.Shape.Zero == 3 ? new DataWindow(this) : null;
-        Model = new Decoder(placement.Shard(rank, new GroupPeers(Place.Tensor, placement.Shape.Tensor, () => Groups), window), precision, execution);
+        Model = new Decoder(placement.Shard(rank, new GroupPeers(Place.Tensor, placement.Shape.Tensor, () => Groups, Clock), window), precision, execution);
+        Model.HiddenDone = Clock.HiddenDone;
         var local = Model.Parameters.Layout;
         (counted, shared, pieces) = ([.. placement.Counted(rank, local)], [.. placement.Shared(local)], [.. placement.Pieces(rank)]);
         if (placement.Shape.Zero == 0)
@@ -69,6 +70,9 @@ public sealed class ParallelDecoder : IDisposable
 
     /// <summary>Whether losses are computed here (the last stage, one of each tensor group).</summary>
     public bool CountsLoss => Place.Pipeline == Placement.Shape.Pipeline - 1 && Place.Tensor == 0;
+
+    /// <summary>What this rank's share of a step takes by itself.</summary>
+    internal StageClock Clock { get; } = new();
 
     internal ParallelGroups Groups => groups ?? throw new InvalidOperationException("no group was joined");
 
@@ -201,7 +205,7 @@ public sealed class ParallelDecoder : IDisposable
             var values = TensorMemory.Address<float>(owner.Model.Parameters.Values);
             var mine = owner.Piece.Common(new(first, first + length));
             var own = TensorMemory.Address<float>(owner.Trained.Values);
-            owner.Groups.Data.AllGather(At(own, mine.Length > 0 ? mine.Start - owner.Piece.Start : 0), At(values, first), owner.Counts(new(first, first + length)), ElementType.Float32);
+            owner.Clock.Wait(() => owner.Groups.Data.AllGather(At(own, mine.Length > 0 ? mine.Start - owner.Piece.Start : 0), At(values, first), owner.Counts(new(first, first + length)), ElementType.Float32));
         }
 
         public void Close(long first, long length) => HugePages.Release(owner.Model.Parameters.Values, first, length, zero: false);
@@ -218,7 +222,7 @@ public sealed class ParallelDecoder : IDisposable
                 foreach (var common in owner.shared.Select(part => part.Common(range)).Where(part => part.Length > 0)) sharers.AllReduce(At(gradients, common.Start), common.Length, ElementType.Float32);
             var mine = owner.Piece.Common(range);
             var sum = empty(Math.Max(1, mine.Length), ScalarType.Float32);
-            owner.Groups.Data.ReduceScatter(At(gradients, first), TensorMemory.Address<float>(sum), owner.Counts(range), ElementType.Float32);
+            owner.Clock.Wait(() => owner.Groups.Data.ReduceScatter(At(gradients, first), TensorMemory.Address<float>(sum), owner.Counts(range), ElementType.Float32));
             if (mine.Length > 0) owner.reduced!.narrow(0, mine.Start - owner.Piece.Start, mine.Length).add_(sum);
             HugePages.Release(owner.Model.Parameters.Gradients, first, length, zero: true);
         }

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Perennial.Models;
 using Perennial.Resilience.Groups;
 using Perennial.Resilience.Layouts;
@@ -56,7 +57,8 @@ internal sealed class ParallelGroups : IDisposable
 /// <param name="rank">The tensor index.</param>
 /// <param name="size">The tensor degree.</param>
 /// <param name="groups">The present groups.</param>
-internal sealed class GroupPeers(int rank, int size, Func<ParallelGroups> groups) : ITensorPeers
+/// <param name="clock">Learns what is waiting.</param>
+internal sealed class GroupPeers(int rank, int size, Func<ParallelGroups> groups, StageClock clock) : ITensorPeers
 {
     public int Rank => rank;
 
@@ -65,17 +67,23 @@ internal sealed class GroupPeers(int rank, int size, Func<ParallelGroups> groups
     public void Sum(torch.Tensor partial)
     {
         if (size == 1) return;
-        groups().Tensor.AllReduce(TensorMemory.Pointer(partial), partial.NumberOfElements, TypeOf(partial));
+        clock.Wait(() => groups().Tensor.AllReduce(TensorMemory.Pointer(partial), partial.NumberOfElements, TypeOf(partial)));
     }
 
     public void Sum(Span<double> values)
     {
-        if (size > 1) groups().Tensor.AllReduce(values);
+        if (size == 1) return;
+        var start = Stopwatch.GetTimestamp();
+        groups().Tensor.AllReduce(values);
+        clock.Waited(start);
     }
 
     public void Max(Span<double> values)
     {
-        if (size > 1) groups().Tensor.AllReduce(values, Reduction.Max);
+        if (size == 1) return;
+        var start = Stopwatch.GetTimestamp();
+        groups().Tensor.AllReduce(values, Reduction.Max);
+        clock.Waited(start);
     }
 
     private static ElementType TypeOf(torch.Tensor tensor) => tensor.dtype == torch.ScalarType.BFloat16 ? ElementType.BFloat16 : ElementType.Float32;

@@ -15,7 +15,8 @@ namespace Perennial.Training.Parallel;
 /// <param name="objective">The objective; the last stage computes it.</param>
 /// <param name="model">This stage.</param>
 /// <param name="group">The stages that work on the same rows.</param>
-internal sealed class PipelinePasses(IObjective objective, Decoder model, Func<ICommunicator> group) : IPasses
+/// <param name="clock">Learns what is waiting, and where the head begins and ends.</param>
+internal sealed class PipelinePasses(IObjective objective, Decoder model, Func<ICommunicator> group, StageClock clock) : IPasses
 {
     private const uint Forwards = 11, Backwards = 12;
 
@@ -43,8 +44,11 @@ internal sealed class PipelinePasses(IObjective objective, Decoder model, Func<I
                 }
                 Return(input, previous);
             }
-            next?.Flush();
-            previous?.Flush();
+            clock.Wait(() =>
+            {
+                next?.Flush();
+                previous?.Flush();
+            });
         }
         catch
         {
@@ -74,6 +78,7 @@ internal sealed class PipelinePasses(IObjective objective, Decoder model, Func<I
         using var scope = NewDisposeScope();
         var input = model.Input = new StageInput(stream);
         var loss = objective.Loss(model, piece, normalizer);
+        clock.LossDone();
         last?.Invoke();
         loss.backward();
         Return(input, previous);
@@ -92,7 +97,7 @@ internal sealed class PipelinePasses(IObjective objective, Decoder model, Func<I
         var stream = empty((long)piece.Rows * piece.Time, model.Config.Width, dtype: ScalarType.Float32).DetachFromDisposeScope();
         try
         {
-            stages.Receive(TensorMemory.Address<float>(stream), stream.NumberOfElements, ElementType.Float32, from, new CallOptions(tag));
+            clock.Wait(() => stages.Receive(TensorMemory.Address<float>(stream), stream.NumberOfElements, ElementType.Float32, from, new CallOptions(tag)));
             return stream;
         }
         catch

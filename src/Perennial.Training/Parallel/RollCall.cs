@@ -28,7 +28,11 @@ internal sealed record HeldPart(long Lineage, ParallelShape Shape, int[] Ends, i
 /// <param name="Node">Its machine.</param>
 /// <param name="Bytes">Memory that it may use; 0 where that is not known.</param>
 /// <param name="HasBegun">Whether it has taken part in the run before.</param>
-internal sealed record Presence(HeldPart[] Held, string Node, long Bytes, bool HasBegun);
+internal sealed record Presence(HeldPart[] Held, string Node, long Bytes, bool HasBegun)
+{
+    /// <summary>What its layers took in recent steps; of none where it has not measured.</summary>
+    public StagePace Pace { get; init; }
+}
 
 /// <summary>State from which all can go on: parts of one lineage and step.</summary>
 /// <param name="Lineage">The lineage.</param>

@@ -5,13 +5,13 @@ using Perennial.Training.Parallel.Policies;
 
 namespace Perennial.Training.Recipes;
 
-/// <summary>How rows are shared among processes of different speeds.</summary>
+/// <summary>How work is shared among processes of different speeds: rows among replicas, layers among the stages of a parallel shape.</summary>
 public enum BalanceChoice
 {
-    /// <summary><see cref="Measured"/> where sums are exact, so that no bit depends on it; else <see cref="Even"/>.</summary>
+    /// <summary><see cref="Measured"/> where sums are exact, so that no bit depends on it, and whenever a parallel shape changes anyway; else <see cref="Even"/>.</summary>
     Auto,
 
-    /// <summary>By the speed that each process showed.</summary>
+    /// <summary>By the speed that each process showed; under a parallel shape layers also move without a loss, when a process stays slow.</summary>
     Measured,
 
     /// <summary>Evenly.</summary>
@@ -38,7 +38,7 @@ public sealed record ResilienceOptions : IValidatedOptions
     /// <summary>What is done about lost processes.</summary>
     public ComponentSpec<ILossPolicy> Policy { get; init; } = new("elastic", typeof(ElasticPolicy), null);
 
-    /// <summary>Whether slower processes get fewer rows.</summary>
+    /// <summary>Whether slower processes get fewer rows, or under a parallel shape fewer layers.</summary>
     public BalanceChoice Balance { get; init; } = BalanceChoice.Auto;
 
     /// <summary>How often a checkpoint is written beside the training. <c>auto</c>: from what one is measured to cost and the stated failures.</summary>

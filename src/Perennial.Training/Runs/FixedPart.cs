@@ -36,8 +36,8 @@ internal sealed class FixedPart : IDisposable
         Memory = run.Options.Memory is { } kept ? new FixedMemory(kept, Decoder, parts.State) : null;
         Replicas = new FixedReplicas(Decoder, () => run.World.Epoch, () => run.World.HasNews, () => Memory is { Snapshots.IsReady: true } && (!IsLeader || run.SnapshotDue(Progress.Step + 1)));
         HeldOut = new FixedHeldOut(parts, Decoder, run.Tell);
-        IPasses passes = Decoder.Placement.Shape.Pipeline > 1 ? new PipelinePasses(parts.Objective, Decoder.Model, () => Decoder.Groups.Pipeline) : new PlainPasses(() => parts.Objective, Decoder.Model);
-        pass = new GradientPass(parts, Replicas, passes);
+        IPasses passes = Decoder.Placement.Shape.Pipeline > 1 ? new PipelinePasses(parts.Objective, Decoder.Model, () => Decoder.Groups.Pipeline, Decoder.Clock) : new PlainPasses(() => parts.Objective, Decoder.Model, clock: Decoder.Clock);
+        pass = new GradientPass(parts, Replicas, new TimedPasses(passes, Decoder.Clock, Decoder.Placement.Cut.Counts[Decoder.Place.Pipeline]));
         Loop = new TrainingLoop(parts, Replicas, pass, new PracticeServices(parts, HeldOut.Evaluate, pass, run.Tell), run.Tell, () => Memory?.Snapshots.WaitDecided(), () => { }, run.Cancellation);
         Writer = new ShardedCheckpointWriter(parts, State, run.Folder.Checkpoints);
         Loop.RememberPractices();

@@ -30,11 +30,13 @@ internal sealed class FixedSession : IRunSession
     private readonly FixedDisk disk;
     private readonly FixedPlanner planner;
     private readonly FixedRecall recall;
+    private readonly StageBalance? balance;
     private readonly List<FixedPart> held = [];
     private readonly List<Recovered> recoveries = [];
     private FixedPart? part, telling;
     private SavingSchedule saving;
     private double ceiling;
+    private StagePace pace;
     private int processes;
     private long replayed;
     private bool leads;
@@ -49,6 +51,7 @@ internal sealed class FixedSession : IRunSession
         disk = new FixedDisk(folder, earlierSteps, Tell);
         planner = new FixedPlanner(parts, parts.Recipe.Parallel.Shape);
         recall = new FixedRecall(run, parts);
+        balance = parts.Recipe.Resilience.Balance == BalanceChoice.Measured && !waits ? new StageBalance(planner, run.World) : null;
         held.Add(telling = new FixedPart(parts, run));
     }
 
@@ -148,7 +151,12 @@ internal sealed class FixedSession : IRunSession
         }
     }
 
-    private Presence Mine() => new([.. held.SelectMany(each => each.Held)], options.Parallel!.Node, options.Parallel.StateBytes ?? FixedPlanner.MachineBytes, processes > 0);
+    private Presence Mine()
+    {
+        // What was measured under one shape holds until enough is measured under another.
+        if (part is { Decoder.Clock.Pace: { Layer: > 0 } measured }) pace = measured;
+        return new([.. held.SelectMany(each => each.Held)], options.Parallel!.Node, options.Parallel.StateBytes ?? FixedPlanner.MachineBytes, processes > 0) { Pace = pace };
+    }
 
     /// <summary>The part for a place: the one that is there, or another; null where this process stands by.</summary>
     private FixedPart? Place(FixedPlan plan, int place)
@@ -190,10 +198,11 @@ internal sealed class FixedSession : IRunSession
         part = next;
         Keep(each => each == next);
         run.World.Need(order.Take(plan.Shape.Ranks));
+        balance?.Begin(roll, plan, run.World.Orders);
         // The new recipe is written when what it goes on from is settled: a kill in between settles it again.
         if (begins && before is null && part is { IsLeader: true }) folder.WriteRecipe(parts.Recipe);
         var changed = roll.Arrangements() is [var earlier, ..] && earlier.Cut != plan.Cut;
-        Start(lost, changed ? $"{how}; going on as {plan}{(plan.Spares > 0 ? $", {plan.Spares} standing by" : "")}" : how, changed, new RecoveryPhases(since.Detected, run.World.Phases.Agree, run.World.Phases.Group, since.Planned, Stopwatch.GetElapsedTime(since.Clock).TotalSeconds - since.Planned, double.NaN), all.Size);
+        Start(lost, changed ? $"{how}; going on as {plan}{(plan.Spares > 0 ? $", {plan.Spares} standing by" : "")}{plan.Measured}" : how, changed, new RecoveryPhases(since.Detected, run.World.Phases.Agree, run.World.Phases.Group, since.Planned, Stopwatch.GetElapsedTime(since.Clock).TotalSeconds - since.Planned, double.NaN), all.Size);
     }
 
     private IEnumerable<int> Suspects(CommunicatorException lost) => lost is { Failure: CommunicatorFailure.PeerLost, Peer: { } peer } && part is not null ? part.Decoder.Suspects(peer) : [];
@@ -265,6 +274,7 @@ internal sealed class FixedSession : IRunSession
             if (saving.IsDeciding) Decide(Stopwatch.GetElapsedTime(begun).TotalSeconds);
             if (step == parts.TotalSteps || (evaluateEvery > 0 && step % evaluateEvery == 0)) Evaluate(withSamples: true);
             if (Loop.Agreement.Stop) return step >= parts.TotalSteps;
+            balance?.AfterStep(World, Part.Decoder.Clock.Pace);
             if (!Loop.Agreement.Regroup || step >= parts.TotalSteps || step >= options.StopAtStep) continue;
             disk.Settle(Part);
             // Nobody leaves before everyone has the step.

@@ -100,6 +100,80 @@ public sealed class ReshapePlannerTests
         });
     }
 
+    [Theory]
+    // A pipeline of three where no process can hold more: the slow one gets one layer of nine, wherever it stands …
+    [InlineData("data=2,pipeline=2", "1/1/0.25", 9, 12, 104, "data=1,tensor=1,pipeline=3,zero=0, layers 4/4/1", "0/1/2")]
+    [InlineData("data=2,pipeline=2", "0.25/1/1", 9, 12, 104, "data=1,tensor=1,pipeline=3,zero=0, layers 1/4/4", "0/1/2")]
+    // … as a replica it would only hold the others up, …
+    [InlineData("data=2,pipeline=2", "1/0.25/1", 6, 12, null, "data=2,tensor=1,pipeline=1,zero=0", "0/-1/0")]
+    // … and those who are a little slower take part.
+    [InlineData("data=2,pipeline=2", "1/0.8/1", 6, 12, null, "data=3,tensor=1,pipeline=1,zero=0", "0/0/0")]
+    // Where all are there, everyone has its place; the slow stage has fewer layers.
+    [InlineData("data=2,pipeline=2", "1/1/1/0.25", 6, 12, null, "data=2,tensor=1,pipeline=2,zero=0, layers 5/1", null)]
+    [InlineData("data=2,pipeline=2", "1/1/1/0.8", 6, 12, null, "data=2,tensor=1,pipeline=2,zero=0", null)]
+    public void A_slow_process_gets_less(string wanted, string speeds, int layers, int rows, int? capacity, string shape, string? stages)
+    {
+        double[] each = [.. speeds.Split('/').Select(speed => double.Parse(speed, System.Globalization.CultureInfo.InvariantCulture))];
+        var problem = new ReshapeProblem(ParallelShape.Parse(wanted), each.Length, Alike(layers), rows, 1)
+        {
+            CapacityBytes = capacity, Speeds = each, Homes = [.. each.Select((_, process) => (double)process)], Started = each.Length == 4 ? [0, 1, 2, 3] : null,
+        };
+        var best = ReshapePlanner.Best(problem)!;
+        Assert.Equal(shape, best.ToString());
+        Assert.Equal(stages, best.Stages is { } found ? string.Join('/', found) : null);
+    }
+
+    [Fact]
+    public void Speeds_are_used_as_well_as_any_arrangement_of_the_shape_can()
+    {
+        var cases = from problem in Problems.Where(problem => problem.Processes is > 0 and <= 5 && problem.Wanted.Ranks > problem.Processes)
+            from speeds in Gen.Int[0, 4].Select(kind => new[] { 1, 1, 0.8, 0.5, 0.25 }[kind]).Array[problem.Processes]
+            from homes in Gen.Double[0, 9].Array[problem.Processes]
+            select problem with { Speeds = speeds, Homes = homes, CapacityBytes = null };
+        cases.Sample(problem =>
+        {
+            var best = ReshapePlanner.Best(problem);
+            if (best is null) return;
+            // Everyone stands where it was told to, as many in each stage as there are places.
+            Assert.Equal(best.Shape.Ranks, best.Stages!.Count(stage => stage >= 0));
+            Assert.All(Enumerable.Range(0, best.Shape.Pipeline), stage => Assert.Equal(best.Shape.Data * best.Shape.Tensor, best.Stages!.Count(own => own == stage)));
+            var held = Enumerable.Range(0, problem.Processes).ToArray();
+            var places = PlaceAssignment.Of(new(best.Shape, best.Cut!), new(problem.Wanted, StagePartition.Even(problem.Layers.Count, problem.Wanted.Pipeline)), held, held, best.Stages);
+            Assert.Equal(Enumerable.Range(0, best.Shape.Ranks), places.Where(place => place >= 0).Order());
+            Assert.All(held, process => Assert.Equal(best.Stages![process], places[process] < 0 ? -1 : best.Shape.CoordinatesOf(places[process]).Pipeline));
+            // Nobody who stands by is faster than one who works, and no slowdown of everyone makes a step faster.
+            var (working, idle) = (held.Where(process => places[process] >= 0).Min(process => problem.Speeds![process]), held.Where(process => places[process] < 0).Select(process => problem.Speeds![process]).DefaultIfEmpty(0).Max());
+            Assert.True(idle <= working);
+            Assert.Equal(best.StepSeconds, ReshapePlanner.StepSeconds(problem, new(best.Shape, best.Cut!), best.Stages!), 1e-9 * best.StepSeconds);
+            Assert.True(ReshapePlanner.Best(problem with { Speeds = [.. problem.Speeds!.Select(speed => speed / 2)] })!.StepSeconds >= best.StepSeconds * (1 - 1e-9));
+            // The cut fits the speeds: no other cut of the same stages has a faster slowest one.
+            var slowest = Slowest(problem, best.Shape, best.Cut!, best.Stages!);
+            foreach (var other in Cuts(problem.Layers.Count, best.Shape.Pipeline)) Assert.True(slowest <= Slowest(problem, best.Shape, other, best.Stages!) * (1 + 1e-9));
+        }, iter: 60);
+    }
+
+    [Theory]
+    [InlineData("1/1/1/1", null)]
+    // Noise is none.
+    [InlineData("1/1.3/0.8/1", null)]
+    [InlineData("1/1.1/4/0.9", "1/1/0.262/1")]
+    // One that was not measured counts as the middle one; a single measurement says nothing.
+    [InlineData("2/0/2/5", "1/1/0.41/1")]
+    [InlineData("0/0/3", null)]
+    // Of two the faster is the rule.
+    [InlineData("1/4", "1/0.262")]
+    public void Speeds_come_from_seconds_for_the_same_work(string seconds, string? speeds)
+    {
+        static double[] Numbers(string text) => [.. text.Split('/').Select(each => double.Parse(each, System.Globalization.CultureInfo.InvariantCulture))];
+        Assert.Equal(speeds is null ? null : Numbers(speeds).Order(), RankSpeeds.Of(Numbers(seconds))?.Order());
+    }
+
+    private static double Slowest(ReshapeProblem problem, ParallelShape shape, StagePartition cut, IReadOnlyList<int> stages) => Enumerable.Range(0, shape.Pipeline).Max(stage =>
+        Enumerable.Range(cut.First(stage), cut.Counts[stage]).Sum(layer => problem.Layers[layer].Seconds) / problem.Speeds!.Where((_, process) => stages[process] == stage).Min());
+
+    private static IEnumerable<StagePartition> Cuts(int layers, int stages) => stages == 1 ? [new([layers])]
+        : from first in Enumerable.Range(1, layers - stages + 1) from rest in Cuts(layers - first, stages - 1) select new StagePartition([first, .. rest.Ends.Select(end => end + first)]);
+
     [Fact]
     public void Survivors_keep_their_stages_and_the_whole_world_its_ranks()
     {

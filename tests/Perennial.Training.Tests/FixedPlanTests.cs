@@ -1,0 +1,94 @@
+using Perennial.Resilience.Groups;
+using Perennial.Training.Loop;
+using Perennial.Training.Parallel;
+using Perennial.Training.Recipes;
+
+namespace Perennial.Training.Tests;
+
+/// <summary>What measured speeds and costs make of the plan for those who are there.</summary>
+public sealed class FixedPlanTests(PreparedText text) : IClassFixture<PreparedText>
+{
+    private RunParts Parts(string parallel, string balance)
+    {
+        var recipe = new RecipeLoader(House.Components).Parse($$"""
+            name: planned
+            data:
+              sources: [{ path: {{Path.Combine(text.Folder, "text.txt")}}, split: paragraph }]
+              tokenizer: { kind: bpe, vocabulary: 301 }
+              cache: {{Path.Combine(text.Folder, "cache")}}
+            model: { kind: llama, layers: 6, width: 32, heads: 2, context: 16 }
+            training: { steps: 3, batch: 12, micro-batch: 1, precision: float32, threads: 1 }
+            resilience: { balance: {{balance}} }
+            evaluation: { every: 0 steps, tasks: [], prompts: [] }
+            schedule: { kind: constant }
+            parallel: {{parallel}}
+            """, "planned.yaml");
+        return RunParts.Make(recipe, null, CancellationToken.None, new ParallelPlace(recipe.Parallel!.Shape, 0));
+    }
+
+    private static RollCall Roll(params IEnumerable<(double Layer, double Head)> paces) =>
+        new([.. paces.Select(pace => new Presence([], "here", 0, true) { Pace = new(pace.Layer, pace.Head) })]);
+
+    [Fact]
+    public void A_stage_that_is_slow_has_fewer_layers()
+    {
+        using var parts = Parts("{ pipeline: 2 }", "auto");
+        var planner = new FixedPlanner(parts, parts.Recipe.Parallel!.Shape);
+        Assert.Equal("data=1,tensor=1,pipeline=2,zero=0, layers 3/3", $"{planner.Make(Roll((1, 0), (1.2, 1)), [0, 1])}");
+        var plan = planner.Make(Roll((1, 0), (3, 3)), [0, 1])!;
+        Assert.Equal(("data=1,tensor=1,pipeline=2,zero=0, layers 5/1", "; measured speeds by rank 1/0.328, the head is as slow as 1.0 layers"), ($"{plan}", plan.Measured));
+        // One that is alone has nobody to be slower than.
+        Assert.Equal(("data=1,tensor=1,pipeline=1,zero=0", ""), ($"{planner.Make(Roll((3, 3)), [1])}", planner.Make(Roll((3, 3)), [1])!.Measured));
+    }
+
+    [Fact]
+    public void Without_a_loss_only_what_makes_a_step_much_shorter_is_a_gain()
+    {
+        using var parts = Parts("{ pipeline: 2 }", "measured");
+        var planner = new FixedPlanner(parts, parts.Recipe.Parallel!.Shape);
+        var (roll, even) = (Roll((1, 0), (1, 0)), new FixedPlan(parts.Recipe.Parallel.Shape, [3, 6], [0, 1]));
+        double Gain(FixedPlan plan, double first, double second, double head) => planner.Gain(roll, plan, [0, 1], [new(first, 0), new(second, head)]);
+        Assert.Equal(1, Gain(even, 1, 1.2, 1), 9);
+        Assert.True(Gain(even, 1, 3, 3) > 1.5);
+        // The cut for the slow one, and it is slow no more.
+        Assert.True(Gain(even with { Ends = [5, 6] }, 1, 1, 0.1) > 1.3);
+        Assert.Equal(1, Gain(even with { Ends = [5, 6] }, 1, 3, 3), 9);
+        // Everyone is as fast; the head is as slow as six layers.
+        Assert.True(Gain(even, 1, 1, 6) > 1.2);
+    }
+
+    [Fact]
+    public void Speeds_are_left_alone_where_the_recipe_says_so()
+    {
+        using var parts = Parts("{ pipeline: 2 }", "even");
+        var plan = new FixedPlanner(parts, parts.Recipe.Parallel!.Shape).Make(Roll((1, 0), (5, 5)), [0, 1])!;
+        Assert.Equal(("data=1,tensor=1,pipeline=2,zero=0, layers 3/3", ""), ($"{plan}", plan.Measured));
+    }
+
+    [Fact]
+    public void A_clock_tells_layers_from_head_and_work_from_waiting()
+    {
+        var clock = new StageClock();
+        void Step(Action work)
+        {
+            clock.Begin();
+            work();
+            clock.End(rows: 2, layers: 2);
+        }
+        void Busy(double milliseconds) => SpinWait.SpinUntil(() => false, TimeSpan.FromMilliseconds(milliseconds));
+        for (var i = 0; i < 15; i++) Step(() => Busy(1));
+        Assert.Equal(new StagePace(0, 0), clock.Pace);
+        for (var i = 0; i < 16; i++)
+            Step(() =>
+            {
+                clock.Wait(() => Busy(20));
+                Busy(4);
+                clock.HiddenDone();
+                Busy(2);
+                clock.LossDone();
+            });
+        // A machine that does other things makes both longer, never shorter.
+        Assert.InRange(clock.Pace.Layer, 0.9e-3, 5e-3);
+        Assert.InRange(clock.Pace.Head, 0.9e-3, 5e-3);
+    }
+}

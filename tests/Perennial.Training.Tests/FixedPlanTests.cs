@@ -57,10 +57,12 @@ public sealed class FixedPlanTests(PreparedText text) : IClassFixture<PreparedTe
         Assert.True(Gain(even, 1, 1, 6) > 1.2);
     }
 
-    [Fact]
-    public void Speeds_are_left_alone_where_the_recipe_says_so()
+    [Theory]
+    [InlineData("{ pipeline: 2 }", "even")]
+    [InlineData("{ pipeline: 2, reshape: wait }", "measured")]
+    public void Speeds_are_left_alone_where_the_recipe_says_so(string parallel, string balance)
     {
-        using var parts = Parts("{ pipeline: 2 }", "even");
+        using var parts = Parts(parallel, balance);
         var plan = new FixedPlanner(parts, parts.Recipe.Parallel!.Shape).Make(Roll((1, 0), (5, 5)), [0, 1])!;
         Assert.Equal(("data=1,tensor=1,pipeline=2,zero=0, layers 3/3", ""), ($"{plan}", plan.Measured));
     }

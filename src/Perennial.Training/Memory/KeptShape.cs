@@ -48,7 +48,7 @@ internal sealed record KeptShape(ParallelShape Shape, int[] Ends, string[] Nodes
         }
         catch (JsonException error)
         {
-            throw PerennialException.Damaged($"{path} is not what this program wrote: {error.Message}; it is not needed where a checkpoint is to be taken: remove it", error);
+            throw PerennialException.Damaged($"{path} is not what this program wrote ({error.Message}): what was kept under other shapes cannot be found", error);
         }
     }
 
@@ -56,9 +56,22 @@ internal sealed record KeptShape(ParallelShape Shape, int[] Ends, string[] Nodes
     /// <exception cref="IOException">The file cannot be written.</exception>
     public void Write(string path)
     {
-        var known = Read(path);
+        var known = Known(path);
         if (known.Count > 0 && IsLike(known[0])) return;
         AtomicFile.WriteText(path, JsonSerializer.Serialize(known.Where(other => !IsLike(other)).Prepend(this).Take(Most)));
+    }
+
+    // What is damaged tells nothing, and is replaced.
+    private static IReadOnlyList<KeptShape> Known(string path)
+    {
+        try
+        {
+            return Read(path);
+        }
+        catch (PerennialException)
+        {
+            return [];
+        }
     }
 
     private bool IsLike(KeptShape other) => other.Is(Cut, Nodes) && other.Sizes.SequenceEqual(Sizes);

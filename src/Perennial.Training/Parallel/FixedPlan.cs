@@ -109,8 +109,9 @@ internal sealed class FixedPlanner(RunParts parts, ParallelShape wanted)
         {
             CapacityBytes = least > 0 ? (long)(Usable * least) : null,
             Allows = shape => ParallelPlace.Allows(recipe, config, shape),
-            Speeds = recipe.Resilience.Balance == BalanceChoice.Even ? null : RankSpeeds.Of([.. paces.Select(pace => pace.Layer)]),
-            MayCut = recipe.Resilience.Balance == BalanceChoice.Measured && HeadLayers(paces) > 0,
+            // Who waits for every place wants every step computed under the recipe's own shape and cut.
+            Speeds = recipe.Resilience.Balance == BalanceChoice.Even || recipe.Parallel!.Reshape == ReshapeChoice.Wait ? null : RankSpeeds.Of([.. paces.Select(pace => pace.Layer)]),
+            MayCut = recipe.Resilience.Balance == BalanceChoice.Measured && recipe.Parallel!.Reshape == ReshapeChoice.Shrink && HeadLayers(paces) > 0,
             Homes = [.. held.Select(place => place < 0 ? double.NaN : Middle(from!, place))],
             Started = orders.Order().SequenceEqual(Enumerable.Range(0, wanted.Ranks)) ? orders : null,
         };

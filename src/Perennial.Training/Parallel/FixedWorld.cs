@@ -87,8 +87,18 @@ internal sealed class FixedWorld : IDisposable
         });
     }
 
-    /// <summary>Starts the next membership, of the same processes: they go over to it at the end of a step.</summary>
-    public void Renew(string reason) => session.Advance(Epoch, reason);
+    /// <summary>Starts the next membership, of the same processes: they go over to it at the end of a step. Does nothing while the store does not answer.</summary>
+    public void Renew(string reason)
+    {
+        try
+        {
+            session.Advance(Epoch, reason);
+        }
+        catch (StoreException)
+        {
+            // The heartbeat tells of it; the membership stays as it is.
+        }
+    }
 
     /// <summary>Says who has a place: that others leave disturbs nobody.</summary>
     /// <param name="ranks">Their ranks in the world.</param>

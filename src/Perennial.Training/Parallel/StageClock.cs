@@ -22,9 +22,6 @@ internal sealed class StageClock
     /// <summary>The median of recent steps; of none before there are enough.</summary>
     public StagePace Pace { get; private set; }
 
-    /// <summary>Steps measured so far.</summary>
-    public long Steps { get; private set; }
-
     /// <summary>A call in which this process waits for others.</summary>
     public void Wait(Action call)
     {
@@ -41,10 +38,15 @@ internal sealed class StageClock
     public void HiddenDone() => (hidden, hiddenWaited) = (Stopwatch.GetTimestamp(), waited);
 
     /// <summary>The loss is there, and with it the gradient of the layers' output.</summary>
-    public void LossDone() => head += Stopwatch.GetTimestamp() - hidden - (waited - hiddenWaited);
+    public void LossDone()
+    {
+        // A loss that asked for nothing of the layers' output has no head.
+        if (hidden > 0) head += Stopwatch.GetTimestamp() - hidden - (waited - hiddenWaited);
+        hidden = 0;
+    }
 
     /// <summary>Micro-batches of a step begin.</summary>
-    public void Begin() => (waited, head, begun) = (0, 0, Stopwatch.GetTimestamp());
+    public void Begin() => (waited, head, hidden, begun) = (0, 0, 0, Stopwatch.GetTimestamp());
 
     /// <summary>They are done.</summary>
     /// <param name="rows">Rows that were computed.</param>
@@ -55,7 +57,6 @@ internal sealed class StageClock
         var all = Stopwatch.GetTimestamp() - begun - waited;
         recent.Enqueue(new(Seconds(all - head) / rows / layers, Seconds(head) / rows));
         if (recent.Count > Window) recent.Dequeue();
-        Steps++;
         if (recent.Count == Window) Pace = new(Quantile.Median(recent.Select(step => step.Layer)), Quantile.Median(recent.Select(step => step.Head)));
     }
 

@@ -43,7 +43,7 @@ internal sealed class FixedDisk(RunFolder folder, long? earlierSteps, Action<Run
         {
             memory.Kept(part.Cut).Write(folder.MemoryPath);
         }
-        catch (Exception error) when (error is PerennialException || FileErrors.Is(error))
+        catch (Exception error) when (FileErrors.Is(error))
         {
             tell(new Notice("warning", $"{error.Message}; should all processes be lost at once under another shape than the recipe's, they go on from a checkpoint"));
         }

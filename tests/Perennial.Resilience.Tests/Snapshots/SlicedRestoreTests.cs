@@ -72,6 +72,17 @@ public sealed class SlicedRestoreTests
     }
 
     [Fact]
+    public void A_process_that_hangs_before_its_copy_is_not_waited_for_when_the_others_have_given_up()
+    {
+        using var place = new Nodes(3, ParityChoice.Xor);
+        place.Take(5);
+        place.BeginAndDie(6, hangs: true);
+        var (report, state) = place.Restore(TimeSpan.FromHours(1), isOver: true);
+        Assert.Equal((5L, 3), (report!.Step, report.Sources[RestoreSource.OwnMemory]));
+        Assert.Equal(Nodes.Truth(5), state);
+    }
+
+    [Fact]
     public void Parity_that_was_damaged_before_it_was_hashed_repairs_nothing()
     {
         using var place = new Nodes(3, ParityChoice.Xor);
@@ -139,11 +150,11 @@ public sealed class SlicedRestoreTests
             }
         }
 
-        /// <summary>All trainers are gone when all slices but the last were copied.</summary>
-        public void BeginAndDie(long step)
+        /// <summary>All trainers are gone when all slices but the last were copied; or that one's is there still, and does nothing.</summary>
+        public void BeginAndDie(long step, bool hangs = false)
         {
             Copy(step, slices.All.SkipLast(1));
-            foreach (var agent in agents) agent.Dispose();
+            foreach (var agent in hangs ? agents.SkipLast(1) : agents) agent.Dispose();
         }
 
         public void Take(long step, bool commit = true)
@@ -194,9 +205,9 @@ public sealed class SlicedRestoreTests
             header.Hash = memory.SealOf(SlotKind.Parity, slot);
         }
 
-        public (SlicedReport? Report, byte[] State) Restore(TimeSpan? patience = null)
+        public (SlicedReport? Report, byte[] State) Restore(TimeSpan? patience = null, bool isOver = false)
         {
-            var restore = new SlicedRestore(run, [.. hosts.Keys.Select(Endpoint)], TimeSpan.FromSeconds(5));
+            var restore = new SlicedRestore(run, [.. hosts.Keys.Select(Endpoint)], TimeSpan.FromSeconds(5)) { IsOver = isOver };
             var held = restore.Gather(patience ?? TimeSpan.FromSeconds(5));
             var bytes = new byte[Bytes];
             var done = restore.Run(FoundSnapshot.Among(held, Bytes, size => (ulong)size), 0, Bytes, from => new ReadOnlySpan<byte>((byte*)from, Bytes).CopyTo(bytes));

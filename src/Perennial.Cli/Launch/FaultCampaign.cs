@@ -132,7 +132,7 @@ internal sealed class FaultCampaign(CampaignOptions options, Action<string> say,
         lines.Where(line => (string?)line["event"] == "chaos").GroupBy(line => (string)line["kind"]!).OrderBy(same => same.Key, StringComparer.Ordinal).ToDictionary(same => same.Key, same => same.Count());
 
     private static Dictionary<string, int> Answers(IEnumerable<JsonObject> lines) =>
-        lines.Select(Answer).OfType<string>().GroupBy(answer => answer).OrderBy(same => same.Key, StringComparer.Ordinal).ToDictionary(same => same.Key, same => same.Count());
+        lines.SkipWhile(line => (string?)line["event"] != "chaos").Select(Answer).OfType<string>().GroupBy(answer => answer).OrderBy(same => same.Key, StringComparer.Ordinal).ToDictionary(same => same.Key, same => same.Count());
 
     /// <summary>How an event says that training goes on after a fault; null where it says nothing of it.</summary>
     private static string? Answer(JsonObject line)
@@ -141,7 +141,8 @@ internal sealed class FaultCampaign(CampaignOptions options, Action<string> say,
         if ((string?)line["event"] != "notice" || (string?)line["message"] is not { } text) return null;
         if (text.StartsWith("resuming from memory", StringComparison.Ordinal)) return text.Contains("from parity", StringComparison.Ordinal) ? "parity" : "memory";
         if (text.StartsWith("resuming from", StringComparison.Ordinal)) return "disk";
-        if (text.Contains("starting over", StringComparison.Ordinal)) return "again";
+        // Where all were lost before anything was saved, a fixed shape says so in these words.
+        if (text.Contains("starting over", StringComparison.Ordinal) || text == "from the beginning") return "again";
         return text.StartsWith("membership", StringComparison.Ordinal) ? "regrouped" : null;
     }
 

@@ -40,13 +40,13 @@ public sealed class TransferPlan
     /// <summary>
     /// The same plan where sources lie within the buffers of others: what a lost rank had, and one that lives has read from where it was saved.
     /// </summary>
-    /// <param name="carriers">Of every source rank, the rank that has its buffer now and where it begins there.</param>
+    /// <param name="carriers">Of every source rank, the rank that has its buffer now and where it begins there; a negative rank leaves out what comes from that source.</param>
     /// <exception cref="ArgumentException">Not one carrier a source, or the plan has means.</exception>
     public TransferPlan CarriedBy(IReadOnlyList<(int Rank, long Offset)> carriers)
     {
         ArgumentNullException.ThrowIfNull(carriers);
         if (carriers.Count != From.Ranks.Count || Means.Count > 0) throw new ArgumentException($"{carriers.Count} carriers for {From.Ranks.Count} sources and {Means.Count} means", nameof(carriers));
-        return new(From, To, [.. Copies.Select(copy => copy with { Source = carriers[copy.Source].Rank, SourceOffset = copy.SourceOffset + carriers[copy.Source].Offset })], []);
+        return new(From, To, [.. Copies.Where(copy => carriers[copy.Source].Rank >= 0).Select(copy => copy with { Source = carriers[copy.Source].Rank, SourceOffset = copy.SourceOffset + carriers[copy.Source].Offset })], []);
     }
 
     /// <summary>Bytes each source rank sends to others.</summary>

@@ -1,4 +1,5 @@
 using Perennial.Core;
+using Perennial.Resilience.Groups;
 using Perennial.Resilience.Layouts;
 using Perennial.Resilience.Plans;
 
@@ -32,8 +33,13 @@ public sealed class UniversalCheckpoint : IDisposable
     /// <param name="target">The layout to load into.</param>
     /// <param name="rank">The rank.</param>
     /// <param name="buffers">Its buffer of each slot; cleared first.</param>
+    /// <param name="group">
+    /// The ranks of <paramref name="target"/>, all of which load at once: slots of which they would read the same bytes again and again are read
+    /// once by all together (<see cref="SharedRead"/>). Null for a rank by itself.
+    /// </param>
     /// <exception cref="PerennialException">Exit 2: the checkpoint is of another model. Exit 3: a file is missing or damaged.</exception>
-    public UniversalLoad Load(StateLayout target, int rank, IReadOnlyDictionary<string, FlatBytes> buffers)
+    /// <exception cref="CommunicatorException">The group broke.</exception>
+    public UniversalLoad Load(StateLayout target, int rank, IReadOnlyDictionary<string, FlatBytes> buffers, ICommunicator? group = null)
     {
         ArgumentNullException.ThrowIfNull(target);
         ArgumentNullException.ThrowIfNull(buffers);
@@ -44,25 +50,10 @@ public sealed class UniversalCheckpoint : IDisposable
         foreach (var slot in target.Slots)
         {
             var name = slot.Slot.Name;
-            var plan = PlanFor(name, slot.Layout, rank);
-            var buffer = buffers[name];
-            buffer.Clear();
-            var ledger = ledgers[name] = new FillLedger();
-            foreach (var copy in plan.Copies)
-            {
-                opened.Add(copy.Source);
-                TransferRun.Copy(copy, Checked(name, copy.Source, copy.SourceOffset, copy.Length, copy.Count, copy.SourceStride), buffer);
-                ledger.Note(copy);
-                needed += copy.Bytes;
-            }
-            foreach (var mean in plan.Means)
-            {
-                foreach (var source in mean.Sources) Checked(name, source.Rank, source.Offset, mean.Length, mean.Count, source.Stride);
-                opened.UnionWith(mean.Sources.Select(source => source.Rank));
-                TransferRun.Average(mean, file => File(file).Slot(name), buffer);
-                ledger.Note(new TransferCopy(rank, 0, rank, mean.TargetOffset, mean.Length, mean.Count, 0, mean.TargetStride));
-                needed += mean.Bytes * mean.Sources.Count;
-            }
+            buffers[name].Clear();
+            ledgers[name] = new FillLedger();
+            var shared = group is null ? null : SharedRead.Of(Entry(name), slot.Layout, Manifest.ChunkBytes);
+            needed += shared is null ? ReadAlone(name, slot.Layout, rank, buffers[name], ledgers[name], opened) : ReadTogether(name, shared, group!, buffers[name], ledgers[name], opened);
         }
         return new(needed, files.Values.Sum(file => file.BytesRead) - before, opened.Count, ledgers);
     }
@@ -96,7 +87,7 @@ public sealed class UniversalCheckpoint : IDisposable
     /// <exception cref="PerennialException">Exit 2: there is no such slot or tensor. Exit 3: a file is missing or damaged.</exception>
     public TensorReader Read(string slot, string tensor)
     {
-        var entry = Manifest.Slots.FirstOrDefault(entry => entry.Slot.Name == slot) ?? throw PerennialException.Usage($"{Folder}: the checkpoint has no slot '{slot}'");
+        var entry = Entry(slot);
         var index = entry.Stored.IndexOf(tensor) ?? throw PerennialException.Usage($"{Folder}: slot '{slot}' has no tensor '{tensor}'");
         var logical = entry.Stored.Tensors[index];
         var whole = Layout.Of([logical], [new RankBuffer(logical.Bytes, [new LayoutRun(0, 0, 0, logical.Bytes)])]);
@@ -117,12 +108,43 @@ public sealed class UniversalCheckpoint : IDisposable
         return new CopyWindow(plan, file => File(file).Slot(slot));
     }
 
+    private long ReadAlone(string slot, Layout target, int rank, FlatBytes buffer, FillLedger ledger, HashSet<int> opened)
+    {
+        var plan = PlanFor(slot, target, rank);
+        foreach (var copy in plan.Copies)
+        {
+            opened.Add(copy.Source);
+            TransferRun.Copy(copy, Checked(slot, copy.Source, copy.SourceOffset, copy.Length, copy.Count, copy.SourceStride), buffer);
+            ledger.Note(copy);
+        }
+        foreach (var mean in plan.Means)
+        {
+            foreach (var source in mean.Sources) Checked(slot, source.Rank, source.Offset, mean.Length, mean.Count, source.Stride);
+            opened.UnionWith(mean.Sources.Select(source => source.Rank));
+            TransferRun.Average(mean, file => File(file).Slot(slot), buffer);
+            ledger.Note(new TransferCopy(rank, 0, rank, mean.TargetOffset, mean.Length, mean.Count, 0, mean.TargetStride));
+        }
+        return plan.Copies.Sum(copy => copy.Bytes) + plan.Means.Sum(mean => mean.Bytes * mean.Sources.Count);
+    }
+
+    private long ReadTogether(string slot, SharedRead read, ICommunicator group, FlatBytes buffer, FillLedger ledger, HashSet<int> opened)
+    {
+        read.Run(group, file =>
+        {
+            opened.Add(file);
+            return Checked(slot, file, 0, read.Plan.From.Ranks[file].Bytes, 1, 0);
+        }, buffer, ledger.Note);
+        return read.Plan.Copies.Where(copy => copy.Target == group.Rank).Sum(copy => copy.Bytes);
+    }
+
     private TransferPlan PlanFor(string slot, Layout target, int rank)
     {
-        var source = Manifest.Slots.FirstOrDefault(entry => entry.Slot.Name == slot) ?? throw PerennialException.Usage($"{Folder}: the checkpoint has no slot '{slot}'");
+        var source = Entry(slot);
         // Into the layout it was saved from, every rank gets its own averaged values back.
         return TransferPlan.For(rank, source.Stored, target, new TransferOptions(Means: !target.Equals(source.Live)));
     }
+
+    private UniversalSlot Entry(string slot) => Manifest.Slots.FirstOrDefault(entry => entry.Slot.Name == slot) ?? throw PerennialException.Usage($"{Folder}: the checkpoint has no slot '{slot}'");
 
     private SlotSummary WithMeans(SlotSummary slot)
     {

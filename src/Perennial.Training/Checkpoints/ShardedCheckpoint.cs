@@ -4,6 +4,7 @@ using Perennial.Core.Safetensors;
 using Perennial.Models;
 using Perennial.Models.HuggingFace;
 using Perennial.Resilience;
+using Perennial.Resilience.Groups;
 using Perennial.Resilience.Layouts;
 using Perennial.Resilience.Plans;
 using Perennial.Resilience.Universal;
@@ -68,8 +69,9 @@ public static class ShardedCheckpoint
     /// <param name="seed">The run's seed.</param>
     /// <param name="stream">Fingerprint of the run's sample stream.</param>
     /// <param name="withExpected">Whether to work out what the gate expects where the checkpoint does not carry it (reads all of it once).</param>
+    /// <param name="group">The ranks of the layout, all of which read at once; null for a rank by itself.</param>
     /// <exception cref="PerennialException">Exit 3: damaged, or of another model or optimizer.</exception>
-    public static RestoredState Read(string folder, StateLayout layout, int rank, IReadOnlyDictionary<string, FlatBytes> buffers, ulong seed, string stream, bool withExpected)
+    public static RestoredState Read(string folder, StateLayout layout, int rank, IReadOnlyDictionary<string, FlatBytes> buffers, ulong seed, string stream, bool withExpected, ICommunicator? group = null)
     {
         ArgumentNullException.ThrowIfNull(layout);
         ArgumentNullException.ThrowIfNull(buffers);
@@ -81,7 +83,7 @@ public static class ShardedCheckpoint
         foreach (var slot in layout.Slots.Where(slot => checkpoint.Manifest.Slots.All(other => other.Slot.Name != slot.Slot.Name)))
             throw PerennialException.Damaged($"{folder}: lacks slot '{slot.Slot.Name}', which this recipe's optimizer or practices need");
         var progress = ProgressOf(saved, folder);
-        var load = checkpoint.Load(layout, rank, buffers);
+        var load = checkpoint.Load(layout, rank, buffers, group);
         return new(progress, Record(progress, seed, stream), load, checkpoint.Expected(layout));
     }
 

@@ -124,7 +124,7 @@ public sealed class LocalWorld : IDisposable
         {
             using var checkpoint = UniversalCheckpoint.Open(folder);
             var number = rank.Decoder.Rank;
-            loads[number] = checkpoint.Load(Layout, number, rank.State.Buffers());
+            loads[number] = checkpoint.Load(Layout, number, rank.State.Buffers(), rank.Decoder.Groups.World);
             evidence[number] = RankEvidence.Gather(Layout, number, rank.State.Buffers(), checkpoint.Manifest.Summary.Progress, loads[number].Ledgers);
             if (number == 0) expected = checkpoint.Expected(Layout);
         });

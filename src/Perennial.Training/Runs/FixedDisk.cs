@@ -68,7 +68,7 @@ internal sealed class FixedDisk(RunFolder folder, long? earlierSteps, Action<Run
             return "from the beginning";
         }
         var buffers = part.Replace();
-        var restored = ShardedCheckpoint.Read(path, part.State.Layout, part.Decoder.Rank, buffers, parts.Recipe.Seed, parts.StreamFingerprint, withExpected: part.IsLeader);
+        var restored = ShardedCheckpoint.Read(path, part.State.Layout, part.Decoder.Rank, buffers, parts.Recipe.Seed, parts.StreamFingerprint, withExpected: part.IsLeader, world);
         var expected = restored.Expected;
         if (!ShardedCheckpoint.IsIn(path)) expected = StateSummary.FromJson(GateExchange.Broadcast(world, part.IsLeader ? expected!.ToJson() : null, 0));
         GateExchange.Require(world, expected!, part.State.Layout, RankEvidence.Gather(part.State.Layout, part.Decoder.Rank, buffers, restored.Record, restored.Load.Ledgers));

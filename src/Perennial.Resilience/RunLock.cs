@@ -13,8 +13,10 @@ public sealed class RunLock : IDisposable
     private RunLock(FileStream file) => this.file = file;
 
     /// <summary>Takes the lock of a folder.</summary>
+    /// <param name="folder">The folder.</param>
+    /// <param name="busy">What to say where another process has it, with the cure.</param>
     /// <exception cref="PerennialException">Exit 2: another process has it.</exception>
-    public static RunLock Take(string folder)
+    public static RunLock Take(string folder, string busy = "another process is training in this run folder; stop it first, or choose another folder with --run")
     {
         var path = Path.Combine(folder, FileName);
         try
@@ -27,7 +29,17 @@ public sealed class RunLock : IDisposable
         }
         catch (IOException error) when (File.Exists(path))
         {
-            throw PerennialException.Usage($"{folder}: another process is training in this run folder; stop it first, or choose another folder with --run", error);
+            throw PerennialException.Usage($"{folder}: {busy}", error);
+        }
+    }
+
+    /// <summary>Removes everything else from the folder.</summary>
+    public void Clear()
+    {
+        foreach (var entry in new DirectoryInfo(Path.GetDirectoryName(file.Name)!).EnumerateFileSystemInfos().Where(entry => entry.Name != FileName).ToList())
+        {
+            if (entry is DirectoryInfo folder) folder.Delete(recursive: true);
+            else entry.Delete();
         }
     }
 

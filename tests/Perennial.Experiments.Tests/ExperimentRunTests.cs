@@ -1,6 +1,7 @@
 using Perennial.Core;
 using Perennial.Experiments.Reports;
 using Perennial.Experiments.Runs;
+using Perennial.Resilience;
 
 namespace Perennial.Experiments.Tests;
 
@@ -119,6 +120,24 @@ public sealed class ExperimentRunTests
         Assert.Equal([1UL], result.Seeds);
         Assert.Equal(100, result.TokensPerRun);
         Assert.True(File.Exists(folder["out/2-minutes/result.json"]));
+    }
+
+    [Fact]
+    public void Two_at_once_are_refused_and_fresh_takes_nothing_from_the_one_that_runs()
+    {
+        using var folder = new TemporaryFolder();
+        var options = Options(folder) with { Fresh = true };
+        Directory.CreateDirectory(options.Folder);
+        File.WriteAllText(Path.Combine(options.Folder, "kept"), "");
+        using (RunLock.Take(options.Folder))
+        {
+            var error = Assert.Throws<PerennialException>(() => ExperimentRun.Execute(Samples.Load(folder), options, new FormulaRunner(), null, CancellationToken.None));
+            Assert.Equal(ExitCode.Usage, error.Code);
+            Assert.Contains("another process runs this paper", error.Message, StringComparison.Ordinal);
+            Assert.True(File.Exists(Path.Combine(options.Folder, "kept")));
+        }
+        ExperimentRun.Execute(Samples.Load(folder), options, new FormulaRunner(), null, CancellationToken.None);
+        Assert.False(File.Exists(Path.Combine(options.Folder, "kept")));
     }
 
     [Fact]

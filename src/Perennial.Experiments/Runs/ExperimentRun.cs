@@ -4,6 +4,7 @@ using Perennial.Core.Recipes;
 using Perennial.Experiments.Papers;
 using Perennial.Experiments.Reports;
 using Perennial.Experiments.Verdicts;
+using Perennial.Resilience;
 
 namespace Perennial.Experiments.Runs;
 
@@ -24,7 +25,7 @@ public static class ExperimentRun
     /// <param name="runner">Trains one recipe.</param>
     /// <param name="observer">Sees progress; may be null.</param>
     /// <param name="cancellation">Stops at the next step; finished runs stay recorded.</param>
-    /// <exception cref="PerennialException">Exit 2: a recipe is wrong or the budget too small. Exit 1: a run failed, or the arms did not spend the same.</exception>
+    /// <exception cref="PerennialException">Exit 2: a recipe is wrong, the budget too small, or another process runs this paper. Exit 1: a run failed, or the arms did not spend the same.</exception>
     /// <exception cref="OperationCanceledException">Stopped.</exception>
     public static ExperimentResult Execute(Paper paper, ExperimentOptions options, ITrialRunner runner, IExperimentObserver? observer, CancellationToken cancellation)
     {
@@ -37,11 +38,12 @@ public static class ExperimentRun
         if (count < 1) throw PerennialException.Usage($"--seeds {count}: must be at least 1");
         ulong[] seeds = [.. Enumerable.Range(0, count).Select(i => paper.Budget.FirstSeed + (ulong)i)];
         var folder = FolderOf(paper, options);
-        if (options.Fresh && Directory.Exists(options.Folder)) Directory.Delete(options.Folder, recursive: true);
-
         var plan = new Plan(tier, PaperFile.Base(paper), runner);
         // Every recipe is resolved before the first run trains: a mistake in the last arm is told at once.
         foreach (var arm in paper.Arms) plan.Trial(arm, null, seeds[0]);
+        Directory.CreateDirectory(options.Folder);
+        using var held = RunLock.Take(options.Folder, "another process runs this paper; wait for it, or stop it first: what it finished is kept");
+        if (options.Fresh) held.Clear();
         // Sizes share their runs: a larger one goes on from what a smaller one finished.
         var queue = new TrialQueue(runner, new TrialLedger(Path.Combine(options.Folder, "finished")), Path.Combine(options.Folder, "runs"), Math.Min(options.Parallel, paper.Parallel ?? int.MaxValue), observer);
         var shared = paper.Tuning is null ? 0 : Math.Min(paper.Tuning.Seeds, seeds.Length) * paper.Tuning.On(paper.Arms).Count();

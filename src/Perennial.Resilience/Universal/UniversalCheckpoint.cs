@@ -131,8 +131,10 @@ public sealed class UniversalCheckpoint : IDisposable
     {
         read.Run(group, file =>
         {
+            // A rank that had nothing of a slot has written nothing of it.
+            if (read.Plan.From.Ranks[file].Bytes is not (> 0 and var bytes)) return FlatBytes.Of(Memory<byte>.Empty);
             opened.Add(file);
-            return Checked(slot, file, 0, read.Plan.From.Ranks[file].Bytes, 1, 0);
+            return Checked(slot, file, 0, bytes, 1, 0);
         }, buffer, ledger.Note);
         return read.Plan.Copies.Where(copy => copy.Target == group.Rank).Sum(copy => copy.Bytes);
     }

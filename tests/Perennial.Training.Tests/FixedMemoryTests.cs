@@ -19,10 +19,7 @@ public sealed class FixedMemoryTests(PreparedText text) : IClassFixture<Prepared
 
     private Recipe Recipe(string parallel, string more = "", int checkpoint = 1000) => new RecipeLoader(House.Components).Parse($$"""
         name: kept
-        data:
-          sources: [{ path: {{Path.Combine(text.Folder, "text.txt")}}, split: paragraph }]
-          tokenizer: { kind: bpe, vocabulary: 301 }
-          cache: {{Path.Combine(text.Folder, "cache")}}
+        data: {{text.Data()}}
         model: { kind: llama, layers: 2, width: 32, heads: 2, context: 16 }
         optimizer: { rate: 1e-2 }
         training: { steps: {{Steps}}, batch: 6, micro-batch: 1, precision: float32, threads: 1 }
@@ -223,6 +220,7 @@ public sealed class FixedMemoryTests(PreparedText text) : IClassFixture<Prepared
             if (managers is null || happened is not StepDone step || Volatile.Read(ref last) < int.MaxValue) return;
             if (step.Step == 1) managers.AwaitTrainers();
             else if (managers.HaveStep(3)) Volatile.Write(ref last, Volatile.Read(ref called) + 8);
+            // Managers write snapshots down beside the steps and tell no trainer: steps this small would be over first.
             else Thread.Sleep(20);
         }
 

@@ -25,10 +25,7 @@ public sealed class FixedRunTests(PreparedText text) : IClassFixture<PreparedTex
     // A process that is held up for longer than its lease is not lost here: the shape stays as it is (ReshapeRunTests looks at the other way).
     private Recipe Recipe(string? parallel, int steps = 12, string more = "", string optimizer = "{ rate: 1e-2 }", string schedule = "{ kind: constant }") => new RecipeLoader(components).Parse($$"""
         name: fixed
-        data:
-          sources: [{ path: {{Path.Combine(text.Folder, "text.txt")}}, split: paragraph }]
-          tokenizer: { kind: bpe, vocabulary: 301 }
-          cache: {{Path.Combine(text.Folder, "cache")}}
+        data: {{text.Data()}}
         model: { kind: llama, layers: 2, width: 32, heads: 2, key-value-heads: 1, context: 16 }
         optimizer: {{optimizer}}
         training: { steps: {{steps}}, batch: 6, micro-batch: 1, precision: float32, threads: 1 }
@@ -235,6 +232,9 @@ public sealed class PreparedText : IDisposable
     }
 
     public string Folder { get; } = Directory.CreateTempSubdirectory("perennial-text-").FullName;
+
+    /// <summary>A recipe's <c>data:</c>.</summary>
+    public string Data(int vocabulary = 301) => $"{{ sources: [{{ path: '{Path.Combine(Folder, "text.txt")}', split: paragraph }}], tokenizer: {{ kind: bpe, vocabulary: {vocabulary} }}, cache: '{Path.Combine(Folder, "cache")}' }}";
 
     public void Dispose() => Directory.Delete(Folder, recursive: true);
 }

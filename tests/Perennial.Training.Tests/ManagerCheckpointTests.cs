@@ -17,10 +17,7 @@ public sealed class ManagerCheckpointTests(PreparedText text) : IClassFixture<Pr
 
     private Recipe Recipe(params string[] set) => new RecipeLoader(House.Components).Parse($$"""
         name: persist
-        data:
-          sources: [{ path: {{Path.Combine(text.Folder, "text.txt")}}, split: paragraph }]
-          tokenizer: { kind: bpe, vocabulary: 300 }
-          cache: {{Path.Combine(text.Folder, "cache")}}
+        data: {{text.Data(300)}}
         model: { kind: llama, layers: 1, width: 16, heads: 2, context: 16 }
         optimizer: { rate: 1e-2 }
         training: { steps: 30, batch: 6, micro-batch: 1, sums: exact, precision: float32, threads: 1 }

@@ -19,10 +19,7 @@ public sealed class ReshapeRunTests(PreparedText text) : IClassFixture<PreparedT
 
     private Recipe Recipe(string? parallel, string optimizer = "adamw") => new RecipeLoader(components).Parse($$"""
         name: reshaped
-        data:
-          sources: [{ path: {{Path.Combine(text.Folder, "text.txt")}}, split: paragraph }]
-          tokenizer: { kind: bpe, vocabulary: 301 }
-          cache: {{Path.Combine(text.Folder, "cache")}}
+        data: {{text.Data()}}
         model: { kind: llama, layers: 3, width: 32, heads: 2, context: 16, dropout: 0.1 }
         optimizer: { kind: {{optimizer}}, rate: 5e-3, clip: 0 }
         training: { steps: 13, batch: 6, micro-batch: 1, precision: float32, threads: 1 }

@@ -37,13 +37,12 @@ public sealed class SnapshotTrial(SnapshotTrialOptions options) : IExperiment
         if (result.ExitCode != 0) throw PerennialException.Failed($"bench snapshot ended with {result.ExitCode}: {string.Join(" | ", result.Errors.TakeLast(2))}");
         var lines = result.Output.Select(line => JsonNode.Parse(line) as JsonObject).OfType<JsonObject>().ToLookup(line => (string?)line["event"]);
         var modes = lines["bench"].ToDictionary(line => (string)line["mode"]!);
-        var measures = new Dictionary<string, double> { ["bytes"] = (double)modes["memory"]["bytes"]!, ["step-seconds"] = (double)modes["nothing"]["step_seconds"]! };
-        foreach (var mode in new[] { "memory", "asynchronous-disk", "synchronous-disk" })
+        var measures = new Dictionary<string, double>
         {
-            measures[$"{mode}-slowdown"] = (double)modes[mode]["slowdown"]!;
-            measures[$"{mode}-wait"] = (double)modes[mode]["wait_seconds"]!;
-        }
-        measures["memory-slowdown"] = (double)lines["snapshot_cost"].Single()["slowdown"]!;
+            ["bytes"] = (double)modes["memory"]["bytes"]!, ["step-seconds"] = (double)modes["nothing"]["step_seconds"]!, ["memory-slowdown"] = (double)lines["snapshot_cost"].Single()["slowdown"]!,
+        };
+        foreach (var mode in new[] { "asynchronous-disk", "synchronous-disk" }) measures[$"{mode}-slowdown"] = (double)modes[mode]["slowdown"]!;
+        foreach (var mode in new[] { "memory", "asynchronous-disk", "synchronous-disk" }) measures[$"{mode}-wait"] = (double)modes[mode]["wait_seconds"]!;
         return new() { Measures = measures };
     }
 }

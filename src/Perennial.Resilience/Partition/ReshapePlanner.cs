@@ -57,8 +57,10 @@ public sealed record Reshape(ParallelShape Shape, StagePartition? Cut, double St
 /// </summary>
 public static class ReshapePlanner
 {
-    // Another cut than the recipe's must make the step so much shorter.
-    private const double Tolerance = 1e-9, WorthIt = 1.2;
+    /// <summary>How many times as fast another arrangement must make a step where nobody was lost: less is not worth the move.</summary>
+    public const double WorthIt = 1.2;
+
+    private const double Tolerance = 1e-9;
 
     /// <summary>The recipe's shape where there are enough processes, else the fastest that fits; null where none does.</summary>
     public static Reshape? Best(ReshapeProblem problem)
@@ -82,14 +84,9 @@ public static class ReshapePlanner
         ArgumentNullException.ThrowIfNull(problem);
         ArgumentNullException.ThrowIfNull(shape);
         if (shape.Pipeline > problem.Layers.Count || problem.Allows?.Invoke(shape) == false) return null;
-        // Data ranks have the same layers, each by itself; ZeRO cuts what they keep of them.
-        var layers = problem.Layers.Select(layer => new LayerCost(layer.Seconds, Kept(layer, shape), ActivationBytes: layer.ActivationBytes)).ToList();
         var stages = problem.Processes >= shape.Ranks ? Grouped(problem, shape) : null;
         var speeds = SpeedsOf(problem, shape, stages);
-        var ranks = speeds.Select(speed => new StageRanks(1) { Speeds = [speed], CapacityBytes = problem.CapacityBytes }).ToList();
-        // Of cuts that are as good the one that is nearest to equal parts.
-        var cut = MinimaxPartition.Find(new PartitionProblem(layers, ranks, Piece(problem, shape)), StagePartition.Even(layers.Count, shape.Pipeline));
-        return cut is null ? null : new(shape, cut, Seconds(problem, shape, cut, speeds)) { Stages = stages };
+        return Cut(problem, shape, speeds) is { } cut ? new(shape, cut, Seconds(problem, shape, cut, speeds)) { Stages = stages } : null;
     }
 
     /// <summary>The estimate of a step of the present arrangement, to compare others with.</summary>
@@ -110,9 +107,16 @@ public static class ReshapePlanner
         var speeds = SpeedsOf(problem, wanted, stages);
         var own = new Reshape(wanted, null, Seconds(problem, wanted, StagePartition.Even(problem.Layers.Count, wanted.Pipeline), speeds));
         if ((stages is null && !problem.MayCut) || wanted.Pipeline == 1) return own;
-        var layers = problem.Layers.Select(layer => new LayerCost(layer.Seconds, Kept(layer, wanted), ActivationBytes: layer.ActivationBytes)).ToList();
-        var cut = MinimaxPartition.Find(new PartitionProblem(layers, [.. speeds.Select(speed => new StageRanks(1) { Speeds = [speed], CapacityBytes = problem.CapacityBytes })], Piece(problem, wanted)), StagePartition.Even(layers.Count, wanted.Pipeline));
-        return cut is not null && Seconds(problem, wanted, cut, speeds) is var seconds && seconds * WorthIt <= own.StepSeconds ? new(wanted, cut, seconds) : own;
+        return Cut(problem, wanted, speeds) is { } cut && Seconds(problem, wanted, cut, speeds) is var seconds && seconds * WorthIt <= own.StepSeconds ? new(wanted, cut, seconds) : own;
+    }
+
+    /// <summary>The cut that makes the slowest stage fastest, of those that are as good the one nearest to equal parts; null where none fits.</summary>
+    private static StagePartition? Cut(ReshapeProblem problem, ParallelShape shape, IReadOnlyList<double> speeds)
+    {
+        // Data ranks have the same layers, each by itself; ZeRO cuts what they keep of them.
+        var layers = problem.Layers.Select(layer => new LayerCost(layer.Seconds, Kept(layer, shape), ActivationBytes: layer.ActivationBytes)).ToList();
+        var ranks = speeds.Select(speed => new StageRanks(1) { Speeds = [speed], CapacityBytes = problem.CapacityBytes }).ToList();
+        return MinimaxPartition.Find(new PartitionProblem(layers, ranks, Piece(problem, shape)), StagePartition.Even(layers.Count, shape.Pipeline));
     }
 
     /// <summary>

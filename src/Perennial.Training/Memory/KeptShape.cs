@@ -77,5 +77,5 @@ internal sealed record KeptShape(ParallelShape Shape, int[] Ends, string[] Nodes
     private bool IsLike(KeptShape other) => other.Is(Cut, Nodes) && other.Sizes.SequenceEqual(Sizes);
 
     private static bool IsSound(KeptShape kept) =>
-        kept is { Shape: not null, Ends.Length: > 0, Nodes: not null, Sizes: not null } && kept.Ends.Length == kept.Shape.Pipeline && kept.Nodes.Length == kept.Shape.Ranks && kept.Sizes.Length == 2 * kept.Shape.Ranks;
+        kept is { Shape: not null, Ends.Length: > 0, Nodes: not null, Sizes: not null } && kept.Ends.Length == kept.Shape.Pipeline && kept.Nodes.Length == kept.Shape.Ranks && kept.Sizes.Length == PartSizes.Fields * kept.Shape.Ranks;
 }

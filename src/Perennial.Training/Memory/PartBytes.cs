@@ -34,9 +34,8 @@ internal sealed class PartBytes : ISlicedState
     /// <exception cref="CommunicatorException">A rank was lost.</exception>
     public void Meet(ICommunicator world)
     {
-        const int fields = 2;
-        var all = new long[fields * world.Size];
-        world.AllGather([.. Mine], all, [.. Enumerable.Repeat((long)fields, world.Size)]);
+        var all = new long[PartSizes.Fields * world.Size];
+        world.AllGather([.. Mine], all, [.. Enumerable.Repeat((long)PartSizes.Fields, world.Size)]);
         sizes = new(shape, all);
     }
 
@@ -44,7 +43,7 @@ internal sealed class PartBytes : ISlicedState
     public bool Recall(PartSizes known)
     {
         sizes = known;
-        return known.Told.Skip(Mine.Count * Rank).Take(Mine.Count).SequenceEqual(Mine);
+        return known.Told.Skip(PartSizes.Fields * Rank).Take(PartSizes.Fields).SequenceEqual(Mine);
     }
 
     /// <summary>The slice that a rank copies its share into. Where a node has fewer ranks than another, one of them also writes the slices that are left: zeros.</summary>

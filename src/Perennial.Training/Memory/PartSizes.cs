@@ -11,6 +11,9 @@ namespace Perennial.Training.Memory;
 /// </summary>
 internal sealed class PartSizes
 {
+    /// <summary>Numbers that a rank tells: the bytes of its state, and the hash of what they are.</summary>
+    public const int Fields = 2;
+
     private const long Alignment = 64;
     private readonly ParallelShape shape;
     private readonly string content;
@@ -20,7 +23,7 @@ internal sealed class PartSizes
     public PartSizes(ParallelShape shape, IReadOnlyList<long> told)
     {
         (this.shape, Told) = (shape, told);
-        var least = Enumerable.Range(0, shape.Ranks).Max(each => (told[2 * each] + SharersOf(each).Count - 1) / SharersOf(each).Count);
+        var least = Enumerable.Range(0, shape.Ranks).Max(each => (told[Fields * each] + SharersOf(each).Count - 1) / SharersOf(each).Count);
         Share = (least + Alignment - 1) / Alignment * Alignment;
         content = $"{shape} {string.Join(' ', told.Select(number => number.ToString(CultureInfo.InvariantCulture)))}";
     }

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Perennial.Models;
 using Perennial.Resilience.Groups;
 using Perennial.Resilience.Layouts;
@@ -73,7 +72,7 @@ internal sealed class GroupPeers(int rank, int size, Func<ParallelGroups> groups
     public void Sum(Span<double> values)
     {
         if (size == 1) return;
-        var start = Stopwatch.GetTimestamp();
+        var start = clock.Now;
         groups().Tensor.AllReduce(values);
         clock.Waited(start);
     }
@@ -81,7 +80,7 @@ internal sealed class GroupPeers(int rank, int size, Func<ParallelGroups> groups
     public void Max(Span<double> values)
     {
         if (size == 1) return;
-        var start = Stopwatch.GetTimestamp();
+        var start = clock.Now;
         groups().Tensor.AllReduce(values, Reduction.Max);
         clock.Waited(start);
     }

@@ -1,5 +1,6 @@
 using System.Globalization;
 using Perennial.Resilience.Groups;
+using Perennial.Resilience.Partition;
 
 namespace Perennial.Training.Parallel;
 
@@ -12,7 +13,6 @@ namespace Perennial.Training.Parallel;
 internal sealed class StageBalance(FixedPlanner planner, FixedWorld world)
 {
     private const int Every = 16, InARow = 2;
-    private const double WorthIt = 1.2;
     private (RollCall Roll, FixedPlan Plan, IReadOnlyList<int> Orders)? present;
     private int steps, seen;
 
@@ -32,7 +32,7 @@ internal sealed class StageBalance(FixedPlanner planner, FixedWorld world)
         ranks.AllGather([mine.Layer, mine.Head], all, [.. Enumerable.Repeat((long)fields, ranks.Size)]);
         if (ranks.Rank != 0) return;
         var gain = planner.Gain(now.Roll, now.Plan, now.Orders, [.. now.Plan.Places.Select(place => new StagePace(all[fields * place], all[fields * place + 1]))]);
-        seen = gain >= WorthIt ? seen + 1 : 0;
+        seen = gain >= ReshapePlanner.WorthIt ? seen + 1 : 0;
         if (seen < InARow) return;
         seen = 0;
         world.Renew(string.Create(CultureInfo.InvariantCulture, $"nobody was lost, but by measured speeds another arrangement makes the step {gain:F1} times as fast (resilience.balance)"));

@@ -57,6 +57,7 @@ public sealed class DeathTests(StoreServer server, ITestOutputHelper output) : I
             last[oldest] = workers.All[oldest].Next("working", Deadline).Split(' ');
         }
         for (var i = 0; i < 3; i++) workers.All[i].Rank = int.Parse(last[i][2], CultureInfo.InvariantCulture);
+        // Into the work, whose place nobody tells: what dies should die in the middle of it.
         Thread.Sleep(50);
         return workers;
     }

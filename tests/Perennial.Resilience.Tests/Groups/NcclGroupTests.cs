@@ -39,6 +39,7 @@ public sealed class NcclGroupTests(StoreServer server, ITestOutputHelper output)
     private void Lose(string scenario, int signal) => Run(scenario, ranks =>
     {
         foreach (var rank in ranks) rank.Next("working", Deadline);
+        // Into a collective, and then long enough for the others to wait in it: neither is told by anything.
         Thread.Sleep(500);
         ranks[^1].Send(signal);
         Thread.Sleep(500);

@@ -33,7 +33,7 @@ public class DynamicMapTests
         {
             var value = DynamicMap.Decode(Vector256.Create(code), tables, signed)[3];
             Assert.Equal(map[code], value, Math.Abs(map[code]) * 2e-6f);
-            Assert.Equal(code, DynamicMap.Encode(Vector256.Create(map[code]), tables, signed)[5]);
+            Assert.Equal(code, Code(map[code], tables, signed));
         }
         var random = new Random(4);
         // Numbers anywhere, and both neighbours of every power of two.
@@ -41,9 +41,23 @@ public class DynamicMapTests
             .Concat(Enumerable.Range(0, 40).SelectMany(i => MathF.Pow(2, -i) is var power ? new[] { power, MathF.BitDecrement(power), i == 0 ? power : MathF.BitIncrement(power) } : []));
         foreach (var number in tried.SelectMany(number => signed ? new[] { number, -number } : [number]))
         {
-            var chosen = map[DynamicMap.Encode(Vector256.Create(number), tables, signed)[0]];
+            var chosen = map[Code(number, tables, signed)];
             var best = map.Min(value => Math.Abs(value - number));
             Assert.True(Math.Abs(chosen - number) <= best + 1e-6f * Math.Abs(number), $"{number}: {chosen}");
         }
+    }
+
+    [Fact]
+    public void Codes_become_bytes_in_order()
+    {
+        Vector256<int>[] codes = [.. Enumerable.Range(0, 4).Select(part => Vector256.Create([.. Enumerable.Range(0, 8).Select(i => 7 * (8 * part + i) - 1)]))];
+        var bytes = DynamicMap.Narrow(codes[0], codes[1], codes[2], codes[3]);
+        for (var i = 0; i < 32; i++) Assert.Equal(Math.Max(7 * i - 1, 0), bytes[i]);
+    }
+
+    private static byte Code(float number, in DynamicMap.Tables tables, bool signed)
+    {
+        var codes = DynamicMap.Encode(Vector256.Create(number), tables, signed);
+        return DynamicMap.Narrow(codes, codes, codes, codes)[5];
     }
 }

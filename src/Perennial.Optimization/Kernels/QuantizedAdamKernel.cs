@@ -73,11 +73,17 @@ internal readonly unsafe struct QuantizedAdamKernel(AdamStep step)
         }
         (scale1, scale2) = (Largest(most1), Largest(most2));
         var (inverse1, inverse2) = (Vector256.Create(scale1 > 0 ? 1 / scale1 : 0), Vector256.Create(scale2 > 0 ? 1 / scale2 : 0));
-        for (var i = 0; i < DynamicMap.Block; i += 8)
-        {
-            Store(DynamicMap.Encode(Vector256.Load(firsts + i) * inverse1, signed, signed: true), m + i);
-            Store(DynamicMap.Encode(Vector256.Load(seconds + i) * inverse2, unsigned, signed: false), v + i);
-        }
+        Encode(firsts, inverse1, signed, signed: true, m);
+        Encode(seconds, inverse2, unsigned, signed: false, v);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Encode(float* values, Vector256<float> inverse, in DynamicMap.Tables tables, bool signed, byte* codes)
+    {
+        for (var i = 0; i < DynamicMap.Block; i += 32)
+            DynamicMap.Narrow(
+                DynamicMap.Encode(Vector256.Load(values + i) * inverse, tables, signed), DynamicMap.Encode(Vector256.Load(values + i + 8) * inverse, tables, signed),
+                DynamicMap.Encode(Vector256.Load(values + i + 16) * inverse, tables, signed), DynamicMap.Encode(Vector256.Load(values + i + 24) * inverse, tables, signed)).Store(codes + i);
     }
 
     private static float Largest(Vector256<float> values)
@@ -93,12 +99,5 @@ internal readonly unsafe struct QuantizedAdamKernel(AdamStep step)
         if (Avx2.IsSupported) return Avx2.ConvertToVector256Int32(codes);
         var words = Vector128.WidenLower(Vector128.CreateScalar(*(ulong*)codes).AsByte());
         return Vector256.Create(Vector128.WidenLower(words), Vector128.WidenUpper(words)).AsInt32();
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Store(Vector256<int> codes, byte* target)
-    {
-        var words = Vector128.Narrow(codes.GetLower().AsUInt32(), codes.GetUpper().AsUInt32());
-        *(ulong*)target = Vector128.Narrow(words, words).AsUInt64()[0];
     }
 }

@@ -59,6 +59,8 @@ public static class OptimizerBench
             yield return Measure(kind, binder.Bind<ComponentSpec<IOptimizer>>(RecipeDocument.Parse(kind, kind)), parameters, options.Steps);
     }
 
+    private static readonly TimeSpan Warm = TimeSpan.FromSeconds(4);
+
     private static OptimizerBenchResult Measure(string kind, ComponentSpec<IOptimizer> spec, FlatParameters parameters, int steps)
     {
         TorchRuntime.ReleaseFreeMemory();
@@ -74,6 +76,8 @@ public static class OptimizerBench
             return Stopwatch.GetElapsedTime(start).TotalSeconds;
         }
         for (var step = 1; step <= 3; step++) Time(step);
+        // The runtime compiles a method well when it has been called often, and begins to count a second after the start.
+        for (var start = Stopwatch.GetTimestamp(); Stopwatch.GetElapsedTime(start) < Warm;) Time(3);
         TorchRuntime.ReleaseFreeMemory();
         var resident = Resident() - before;
         List<double> plain = [], rare = [], floors = [];

@@ -36,6 +36,7 @@ public class DataEngineTests
         {
             _ = process.StandardError.ReadToEndAsync();
             var work = Path.Combine(place["killed"], ".work");
+            // The killed process must not know: its files are looked at.
             while (!process.HasExited && !File.Exists(Path.Combine(work, "stage-0-00002.done"))) Thread.Sleep(1);
             process.Kill();
             process.WaitForExit();

@@ -47,7 +47,7 @@ internal sealed class SnapshotManagers : IDisposable
         return newest;
     }
 
-    /// <summary>Returns when every rank that has memory has a trainer, and every node has some.</summary>
+    /// <summary>Returns when every rank that has memory has a trainer, and every node has some; managers are asked, for they announce nothing.</summary>
     public void AwaitTrainers()
     {
         for (var clock = Stopwatch.StartNew(); !Held().All(ranks => ranks.Count > 0 && ranks.All(rank => rank.TrainerAlive)); Thread.Sleep(5))

@@ -39,6 +39,8 @@ public sealed record OptimizerBenchOptions
 /// <summary>Times one step of every optimizer on a model's flat buffers against the machine's own floor, and counts its memory.</summary>
 public static class OptimizerBench
 {
+    private static readonly TimeSpan Warm = TimeSpan.FromSeconds(4);
+
     /// <summary>Measures, yielding each result as soon as it is there.</summary>
     /// <param name="components">Where optimizers are found.</param>
     /// <param name="options">How.</param>
@@ -59,8 +61,6 @@ public static class OptimizerBench
             yield return Measure(kind, binder.Bind<ComponentSpec<IOptimizer>>(RecipeDocument.Parse(kind, kind)), parameters, options.Steps);
     }
 
-    private static readonly TimeSpan Warm = TimeSpan.FromSeconds(4);
-
     private static OptimizerBenchResult Measure(string kind, ComponentSpec<IOptimizer> spec, FlatParameters parameters, int steps)
     {
         TorchRuntime.ReleaseFreeMemory();
@@ -76,10 +76,10 @@ public static class OptimizerBench
             return Stopwatch.GetElapsedTime(start).TotalSeconds;
         }
         for (var step = 1; step <= 3; step++) Time(step);
-        // The runtime compiles a method well when it has been called often, and begins to count a second after the start.
-        for (var start = Stopwatch.GetTimestamp(); Stopwatch.GetElapsedTime(start) < Warm;) Time(3);
         TorchRuntime.ReleaseFreeMemory();
         var resident = Resident() - before;
+        // The runtime compiles a method well when it has been called often, and begins to count a second after the start.
+        for (var start = Stopwatch.GetTimestamp(); Stopwatch.GetElapsedTime(start) < Warm;) Time(3);
         List<double> plain = [], rare = [], floors = [];
         for (long step = 4, timed = 0; timed < steps; step++)
         {

@@ -197,6 +197,7 @@ public abstract class CommunicatorConformance
         var arrived = 0;
         foreach (var seen in All(3, group =>
         {
+            // One after another, so that a barrier that holds nobody is seen.
             Thread.Sleep(20 * group.Rank);
             Interlocked.Increment(ref arrived);
             group.Barrier();
@@ -320,6 +321,7 @@ public abstract class CommunicatorConformance
         {
             if (group.Rank == 0)
             {
+                // Into the others' calls, which nothing tells from the time before them.
                 Thread.Sleep(30);
                 group.Abort("dies");
                 broken.Wait(Ranks.Deadline);

@@ -276,7 +276,7 @@ public sealed class CrashMatrixTests
     private static CommitResult GiveUp(Cluster cluster, GroupCommit coordinator, long step)
     {
         // Rank 0 must know its new manager before that can answer for it.
-        Assert.Contains("step", cluster.Take(0, step).Reason + "step", StringComparison.Ordinal);
+        cluster.Take(0, step);
         using (var client = cluster.Client(0)) client.Abort(0, 1, step, onlyUnprepared: false);
         return coordinator.Commit(step, TimeSpan.Zero);
     }
@@ -287,6 +287,7 @@ public sealed class CrashMatrixTests
         for (var wait = 0; wait < 2000; wait++)
         {
             if (coordinator.Gather().Count(rank => rank.Has(step)) == cluster.Shape.Ranks) return;
+            // Other processes write it into their memory, and nothing tells this one.
             Thread.Sleep(2);
         }
         Assert.Fail("the ranks were not prepared");

@@ -62,7 +62,7 @@ public class LaunchTests
             time.Seconds += 0.75;
             log.OnEvent(new StepDone(6, 0, 1, 1, 1, 0.25, 0));
             log.OnEvent(new Recovered(5, 2, 3, 2, "lost", new RecoveryPhases(0.1, 0.2, 0.03, 0.001, 0.02, 0.4), DateTimeOffset.UnixEpoch));
-            log.OnEvent(new SamplesCommitted(6, 2, [[0], [1, 2]]));
+            log.OnEvent(new SamplesCommitted(6, 2, [[0], [1]]));
             // Steps with fewer ranks, and the one with which the third comes back, say nothing of a whole step.
             for (var step = 7; step <= 9; step++)
             {
@@ -80,6 +80,8 @@ public class LaunchTests
             log.Write(folder);
             var run = Assert.Single(MeasuredRecoveries.Load(Path.Combine(folder, RecoveryLog.FileName), ComponentRegistry.Scan([typeof(IRecoveryPolicy).Assembly])).Runs);
             Assert.Equal(("a", "elastic", 3, 10, 0.25, 2), (run.Name, run.Policy, run.Paths, run.Steps, run.StepSeconds, run.CheckpointSteps));
+            // Nine steps were told, one of them of two samples for three.
+            Assert.Equal(10 * 26 / 27.0, run.WholeSteps, 2);
             Assert.Equal([false, true], run.Events.Select(one => one.Leader));
             var recovery = run.Events[0];
             Assert.Equal([2], recovery.Ranks);

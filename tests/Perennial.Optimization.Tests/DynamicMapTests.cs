@@ -36,8 +36,8 @@ public class DynamicMapTests
             Assert.Equal(code, Code(map[code], tables, signed));
         }
         var random = new Random(4);
-        // Numbers anywhere, and both neighbours of every power of two.
-        var tried = Enumerable.Range(0, 20000).Select(_ => (float)Math.Pow(10, -8 * random.NextDouble()))
+        // Numbers anywhere, zero, and both neighbours of every power of two.
+        var tried = Enumerable.Range(0, 20000).Select(_ => (float)Math.Pow(10, -8 * random.NextDouble())).Append(0)
             .Concat(Enumerable.Range(0, 40).SelectMany(i => MathF.Pow(2, -i) is var power ? new[] { power, MathF.BitDecrement(power), i == 0 ? power : MathF.BitIncrement(power) } : []));
         foreach (var number in tried.SelectMany(number => signed ? new[] { number, -number } : [number]))
         {
@@ -47,17 +47,20 @@ public class DynamicMapTests
         }
     }
 
-    [Fact]
-    public void Codes_become_bytes_in_order()
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Codes_become_bytes_in_order(bool signed)
     {
-        Vector256<int>[] codes = [.. Enumerable.Range(0, 4).Select(part => Vector256.Create([.. Enumerable.Range(0, 8).Select(i => 7 * (8 * part + i) - 1)]))];
-        var bytes = DynamicMap.Narrow(codes[0], codes[1], codes[2], codes[3]);
-        for (var i = 0; i < 32; i++) Assert.Equal(Math.Max(7 * i - 1, 0), bytes[i]);
+        var first = signed ? 127 : -1;
+        Vector256<int>[] places = [.. Enumerable.Range(0, 4).Select(part => Vector256.Create([.. Enumerable.Range(0, 8).Select(i => 8 * (8 * part + i) - 1 - first)]))];
+        var bytes = DynamicMap.Narrow(places[0], places[1], places[2], places[3], signed);
+        for (var i = 0; i < 32; i++) Assert.Equal(Math.Max(8 * i - 1, 0), bytes[i]);
     }
 
     private static byte Code(float number, in DynamicMap.Tables tables, bool signed)
     {
         var codes = DynamicMap.Encode(Vector256.Create(number), tables, signed);
-        return DynamicMap.Narrow(codes, codes, codes, codes)[5];
+        return DynamicMap.Narrow(codes, codes, codes, codes, signed)[5];
     }
 }

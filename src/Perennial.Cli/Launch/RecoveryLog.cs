@@ -20,6 +20,7 @@ internal sealed class RecoveryLog(string name, string policy, int workers, TimeP
     private readonly TimeProvider time = time ?? TimeProvider.System;
     private readonly List<JsonObject> events = [];
     private readonly SortedSet<long> checkpoints = [];
+    private readonly Dictionary<long, int> samples = [];
     private long? start;
     private double between;
     private int gaps;
@@ -49,6 +50,7 @@ internal sealed class RecoveryLog(string name, string policy, int workers, TimeP
                 break;
             case SamplesCommitted e:
                 most = Math.Max(most, e.ByRank.Count);
+                samples[e.Step] = e.ByRank.Sum(ids => ids.Count);
                 // Told right after its step: both that step and the one before were whole.
                 if (gap is { } seconds && ranks == most && e.ByRank.Count == most) (between, gaps) = (between + seconds, gaps + 1);
                 (gap, ranks) = (null, e.ByRank.Count);
@@ -77,13 +79,15 @@ internal sealed class RecoveryLog(string name, string policy, int workers, TimeP
         if (events.Count == 0) return;
         var run = new JsonObject
         {
-            ["name"] = name, ["policy"] = policy, ["paths"] = workers, ["stages"] = 1, ["spares"] = 0, ["seconds"] = Math.Round(lastStepAt, 4), ["steps"] = reached - Math.Max(0, first),
+            ["name"] = name, ["policy"] = policy, ["paths"] = workers, ["stages"] = 1, ["spares"] = 0, ["seconds"] = Math.Round(lastStepAt, 4), ["steps"] = reached - Math.Max(0, first), ["whole-steps"] = Math.Round(WholeSteps, 2),
             ["step-seconds"] = Math.Round(StepSeconds, 5), ["checkpoint-steps"] = CheckpointSteps, ["events"] = new JsonArray([.. events]),
         };
         AtomicFile.WriteText(Path.Combine(folder, FileName), new JsonObject { ["runs"] = new JsonArray(run) }.ToJsonString(new() { WriteIndented = true }) + "\n");
     }
 
     private double StepSeconds => gaps == 0 ? 0.001 : Math.Max(1e-5, between / gaps);
+
+    private double WholeSteps => samples.Count == 0 ? 0 : (reached - Math.Max(0, first)) * samples.Values.Average() / samples.Values.Max();
 
     /// <summary>The usual distance of two checkpoints; the last one comes when the run ends.</summary>
     private long CheckpointSteps => checkpoints.Count < 2 ? 0 : checkpoints.Zip(checkpoints.Skip(1), (earlier, later) => later - earlier).Order().ElementAt((checkpoints.Count - 1) / 2);

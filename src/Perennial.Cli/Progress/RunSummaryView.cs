@@ -30,7 +30,7 @@ public static class RunSummaryView
         if (double.IsFinite(progress.BitsPerByte)) yield return ("held-out text", $"{Human.Fixed(progress.BitsPerByte, 4)} bits per byte");
         foreach (var one in Yardstick.FromJson(started.Facts["yardsticks"]).Where(one => one.BitsPerByte is not null))
             yield return ($"  {one.Name}", $"{Human.Fixed(one.BitsPerByte!.Value, 4)} bits per byte for the same text");
-        yield return ("speed", $"{Human.Number(result.TokensPerSecond)} tokens/s{(started.CeilingFlops > 0 ? $", {Human.Percent(result.Mfu)} of the measured ceiling" : "")}");
+        if (result.TokensPerSecond > 0) yield return ("speed", $"{Human.Number(result.TokensPerSecond)} tokens/s{(started.CeilingFlops > 0 ? $", {Human.Percent(result.Mfu)} of the measured ceiling" : "")}");
         if (progress.Refused > 0) yield return ("refused steps", Human.Whole(progress.Refused));
         yield return ("state hash", result.StateHash);
         yield return ("report", Path.Combine(started.RunFolder, ReportWriter.Name));

@@ -31,35 +31,34 @@ internal static class DynamicMap
     }
 
     /// <summary>
-    /// Tables that the vectorized conversions look into, an entry a decade. Codes of one sign have a rank that is linear in the value within a
-    /// decade and has that decade as its exponent: 2ⁱ … 2ⁱ⁺¹ − 1 signed (1 has rank 128), 2ⁱ⁺¹ … 2ⁱ⁺² − 1 without a sign (zero has 1, 1 has 256).
+    /// Tables that the vectorized conversions look into. Codes of one sign have a rank that is linear in the value within a decade and has that
+    /// decade as its exponent: 2ⁱ … 2ⁱ⁺¹ − 1 signed (1 has rank 128), 2ⁱ⁺¹ … 2ⁱ⁺² − 1 without a sign (zero has 1, 1 has 256). With zero
+    /// before the decades and one behind them there are nine bands and eight entries: the first and the last share one.
     /// </summary>
-    /// <param name="Slope">Value of a step in rank.</param>
-    /// <param name="Start">Value at rank 0.</param>
-    /// <param name="RanksPerUnit">Steps in rank of a unit of value, for the bin that holds a number.</param>
-    /// <param name="Next">Smallest magnitude that belongs to the decade behind; infinite behind the last.</param>
-    /// <param name="ToZero">Magnitudes below it are nearest to zero.</param>
-    /// <param name="ToOne">Numbers from it on are nearest to one.</param>
-    internal readonly record struct Tables(
-        Vector256<float> Slope, Vector256<float> Start, Vector256<float> RanksPerUnit, Vector256<float> Next, float ToZero, float ToOne)
+    /// <param name="Slope">Value of a step in rank, by the exponent of a rank modulo 8.</param>
+    /// <param name="Start">Value at rank 0, by the same.</param>
+    /// <param name="RanksPerUnit">Steps in rank of a unit of value, for the bin that holds a number, by band.</param>
+    /// <param name="Next">Smallest magnitude that belongs to the band behind, by band.</param>
+    internal readonly record struct Tables(Vector256<float> Slope, Vector256<float> Start, Vector256<float> RanksPerUnit, Vector256<float> Next)
     {
         /// <summary>The tables of one of the two maps.</summary>
         public static Tables Of(bool signed)
         {
             float[] slope = new float[8], start = new float[8], perUnit = new float[8], next = new float[8];
             var values = Values(signed);
-            // Half-way between a decade's first code and the code before it.
-            float Border(int decade) => (signed ? 127 + (1 << decade) : (1 << (decade + 1)) - 1) is var code ? (float)(((double)values[code] + values[code - 1]) / 2) : 0;
             for (var decade = 0; decade < Decades; decade++)
             {
                 double bins = 1 << (signed ? decade : decade + 1), size = Math.Pow(10, decade - Decades + 1);
-                (slope[decade], start[decade]) = ((float)(0.9 * size / bins), (float)(size * (0.1 - 0.9 + 0.45 / bins)));
-                (perUnit[decade], next[decade]) = ((float)(bins / (0.9 * size)), decade + 1 < Decades ? Border(decade + 1) : float.PositiveInfinity);
+                var exponent = (decade + (signed ? 127 : 128)) % 8;
+                (slope[exponent], start[exponent]) = ((float)(0.9 * size / bins), (float)(size * (0.1 - 0.9 + 0.45 / bins)));
+                // Half-way between the decade's first code and the code before it.
+                var code = signed ? 127 + (1 << decade) : (1 << (decade + 1)) - 1;
+                (perUnit[decade + 1], next[decade]) = ((float)(bins / (0.9 * size)), (float)(((double)values[code] + values[code - 1]) / 2));
             }
-            // The entry behind: 1, and without a sign zero too.
-            (slope[7], start[7]) = signed ? (1f / 128, 0) : (1f / 255, -1f / 255);
-            return new(Vector256.Create(slope), Vector256.Create(start), Vector256.Create(perUnit), Vector256.Create(next),
-                Border(0), (float)(((double)values[255] + values[254]) / 2));
+            next[7] = (float)(((double)values[255] + values[254]) / 2);
+            // One's line ends between its rank and the next, zero's below the first decade's.
+            (slope[signed ? 6 : 7], start[signed ? 6 : 7], perUnit[0]) = signed ? (1f / 128, 0f, 14.5f) : (1f / 255, -1f / 255, 29f);
+            return new(Vector256.Create(slope), Vector256.Create(start), Vector256.Create(perUnit), Vector256.Create(next));
         }
     }
 
@@ -73,50 +72,60 @@ internal static class DynamicMap
         if (!signed)
         {
             var counted = Vector256.ConvertToSingle(code + Vector256<int>.One);
-            var at = (counted.AsInt32() >>> 23) - Vector256.Create(128);
+            var at = counted.AsInt32() >>> 23;
             return Vector256.FusedMultiplyAdd(counted, Look(tables.Slope, at), Look(tables.Start, at));
         }
         var shifted = code - Vector256.Create(127);
         var rank = Vector256.ConvertToSingle(Vector256.Abs(shifted));
-        var decade = (rank.AsInt32() >>> 23) - Vector256.Create(127);
-        var value = Vector256.FusedMultiplyAdd(rank, Look(tables.Slope, decade), Look(tables.Start, decade));
-        return Vector256.AndNot(value, Vector256.Equals(shifted, Vector256<int>.Zero).AsSingle()) ^ (shifted & Vector256.Create(int.MinValue)).AsSingle();
+        // Zero has no exponent: it is given the one before the first, which is one's modulo 8.
+        var exponent = Vector256.Max(rank.AsInt32() >>> 23, Vector256.Create(126));
+        return Vector256.FusedMultiplyAdd(rank, Look(tables.Slope, exponent), Look(tables.Start, exponent)) ^ (shifted & Vector256.Create(int.MinValue)).AsSingle();
     }
 
-    /// <summary>The codes nearest to eight numbers in −1 … 1; without a sign zero is −1, for <see cref="Narrow"/>.</summary>
+    /// <summary>The places, before <see cref="Narrow"/>, of the codes nearest to eight numbers in −1 … 1.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<int> Encode(Vector256<float> value, in Tables tables, bool signed)
     {
         var size = signed ? Vector256.Abs(value) : value;
-        // Borders of decades lie more than a power of two apart: by the exponent (5/16 is near log10 2) a number is in one decade or the next, and
-        // one comparison decides.
-        var above = (size.AsInt32() >>> 23) - Vector256.Create(106);
-        var decade = Vector256.Max(((above << 2) + above) >> 4, Vector256<int>.Zero);
-        decade -= Vector256.GreaterThanOrEqual(size, Look(tables.Next, decade)).AsInt32();
-        // The lowest rank of a decade is its number of bins, a power of two: the highest one and the rank of value 0 (bins − bins·0.1/0.9) follow
-        // from it in fewer instructions than another look into a table, and what lies between the decades goes to the nearer end.
-        var lowest = ((decade << 23) + Vector256.Create((signed ? 127 : 128) << 23)).AsSingle();
-        var number = Vector256.FusedMultiplyAdd(size, Look(tables.RanksPerUnit, decade), lowest * Vector256.Create(8f / 9));
-        number = Vector256.MaxNative(Vector256.MinNative(number, lowest + lowest - Vector256.Create(1f)), lowest);
-        var rank = Vector256.ConvertToInt32Native(number) - Vector256.GreaterThanOrEqual(value, Vector256.Create(tables.ToOne)).AsInt32();
-        rank &= Vector256.GreaterThanOrEqual(size, Vector256.Create(tables.ToZero)).AsInt32();
-        if (!signed) return rank - Vector256<int>.One;
+        var band = BandOrBefore(size);
+        band -= Vector256.GreaterThanOrEqual(size, Look(tables.Next, band)).AsInt32();
+        // The lowest rank of a band is a power of two: the highest one and the rank of value 0 (bins − bins·0.1/0.9) follow from it in fewer
+        // instructions than another look into a table. What lies between two bands and belongs to the lower one gets its highest rank.
+        var lowest = (band << 23) + Vector256.Create((signed ? 126 : 127) << 23);
+        var number = Vector256.FusedMultiplyAdd(size, Look(tables.RanksPerUnit, band), lowest.AsSingle() * Vector256.Create(8f / 9));
+        var rank = Vector256.ConvertToInt32Native(Vector256.MinNative(number, (lowest | Vector256.Create(0x7fffff)).AsSingle()));
+        if (!signed) return rank;
+        if (Avx2.IsSupported) return Avx2.Sign(rank, value.AsInt32());
         var negative = value.AsInt32() >> 31;
-        return Vector256.Create(127) + ((rank ^ negative) - negative);
+        return (rank ^ negative) - negative;
     }
 
-    /// <summary>32 codes as bytes, in order; what is below zero is zero.</summary>
+    /// <summary>32 codes as bytes, in order, of what <see cref="Encode"/> gave.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<byte> Narrow(Vector256<int> a, Vector256<int> b, Vector256<int> c, Vector256<int> d)
+    public static Vector256<byte> Narrow(Vector256<int> a, Vector256<int> b, Vector256<int> c, Vector256<int> d, bool signed)
     {
+        // The code of rank 0 …; what would lie before the first code (zero without a sign, minus one with one) gets the first.
+        var first = Vector256.Create((short)(signed ? 127 : -1));
         if (Avx2.IsSupported)
-            return Avx2.PermuteVar8x32(Avx2.PackUnsignedSaturate(Avx2.PackSignedSaturate(a, b), Avx2.PackSignedSaturate(c, d)).AsInt32(), Vector256.Create(0, 4, 1, 5, 2, 6, 3, 7)).AsByte();
-        return Vector256.Narrow(
-            Vector256.Narrow(Vector256.Max(a, Vector256<int>.Zero), Vector256.Max(b, Vector256<int>.Zero)).AsUInt16(),
-            Vector256.Narrow(Vector256.Max(c, Vector256<int>.Zero), Vector256.Max(d, Vector256<int>.Zero)).AsUInt16());
+            return Avx2.PermuteVar8x32(Avx2.PackUnsignedSaturate(Avx2.PackSignedSaturate(a, b) + first, Avx2.PackSignedSaturate(c, d) + first).AsInt32(), Vector256.Create(0, 4, 1, 5, 2, 6, 3, 7)).AsByte();
+        return Vector256.Narrow(Vector256.Max(Vector256.Narrow(a, b) + first, Vector256<short>.Zero).AsUInt16(), Vector256.Max(Vector256.Narrow(c, d) + first, Vector256<short>.Zero).AsUInt16());
+    }
+
+    /// <summary>
+    /// By the upper half of a number's bits (sign, exponent, seven bits of mantissa, so nearly its logarithm) the band that it lies in or the one
+    /// before: the borders of bands are more than two powers of two apart, and these steps of 400 lie at least 148, more than a power of two,
+    /// from the borders of either map.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<int> BandOrBefore(Vector256<float> size)
+    {
+        const uint offset = 13209, perStep = 164;
+        if (Avx2.IsSupported)
+            return Avx2.MultiplyHigh(Avx2.SubtractSaturate(size.AsUInt16(), Vector256.Create(offset << 16).AsUInt16()), Vector256.Create(perStep << 16).AsUInt16()).AsInt32() >>> 16;
+        return (Vector256.Max((size.AsInt32() >>> 16) - Vector256.Create((int)offset), Vector256<int>.Zero) * (int)perStep) >>> 16;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector256<float> Look(Vector256<float> table, Vector256<int> index) =>
-        Avx2.IsSupported ? Avx2.PermuteVar8x32(table, index) : Vector256.Shuffle(table, index);
+        Avx2.IsSupported ? Avx2.PermuteVar8x32(table, index) : Vector256.Shuffle(table, index & Vector256.Create(7));
 }

@@ -83,7 +83,7 @@ internal readonly unsafe struct QuantizedAdamKernel(AdamStep step)
         for (var i = 0; i < DynamicMap.Block; i += 32)
             DynamicMap.Narrow(
                 DynamicMap.Encode(Vector256.Load(values + i) * inverse, tables, signed), DynamicMap.Encode(Vector256.Load(values + i + 8) * inverse, tables, signed),
-                DynamicMap.Encode(Vector256.Load(values + i + 16) * inverse, tables, signed), DynamicMap.Encode(Vector256.Load(values + i + 24) * inverse, tables, signed)).Store(codes + i);
+                DynamicMap.Encode(Vector256.Load(values + i + 16) * inverse, tables, signed), DynamicMap.Encode(Vector256.Load(values + i + 24) * inverse, tables, signed), signed).Store(codes + i);
     }
 
     private static float Largest(Vector256<float> values)

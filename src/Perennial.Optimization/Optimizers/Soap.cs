@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.ComponentModel.DataAnnotations;
 using Perennial.Core;
 using Perennial.Tensors;
@@ -60,12 +61,13 @@ public sealed record SoapOptions : IOptimizerOptions, IPeriodicOptions, IValidat
 [Component("soap")]
 public sealed class Soap : IEntryOptimizer
 {
+    private const long LargestAlone = 1 << 20;
     private readonly SoapOptions options;
     private readonly FlatParameters parameters;
     private readonly AdamMoments rest;
     private readonly Dictionary<string, (long Element, long Side)> places = new(StringComparer.Ordinal);
     private readonly Tensor first, second, covariances, bases;
-    private readonly Dictionary<(long, long, int), Tensor> scratch = [];
+    private readonly ConcurrentDictionary<(long Rows, long Columns), ConcurrentBag<Tensor[]>> idle = [];
 
     /// <summary>Everything starts at zero.</summary>
     public Soap(SoapOptions options, FlatParameters parameters)
@@ -116,19 +118,31 @@ public sealed class Soap : IEntryOptimizer
     {
         var adam = new AdamStep(step, rate, gradientScale, options.Betas[0], options.Betas[1], options.Epsilon, options.Decay);
         rest.Step(entries, adam);
-        foreach (var part in MatrixPart.Of(entries)) Update(part, adam);
+        // Small matrices go a thread each: a QR decomposition of a few hundred rows keeps one thread busy and no more.
+        var matrices = MatrixPart.Of(entries).ToLookup(part => part.Rows * part.Columns <= LargestAlone);
+        foreach (var part in matrices[false]) Update(part, adam);
+        var small = matrices[true].OrderByDescending(part => part.Rows * part.Columns).ToList();
+        ThreadTeam.For(small.Count, i => Update(small[i], adam));
     }
 
     /// <inheritdoc/>
     public void Dispose()
     {
         rest.Dispose();
-        foreach (var tensor in scratch.Values.Concat([first, second, covariances, bases])) tensor.Dispose();
+        foreach (var tensor in idle.Values.SelectMany(bag => bag).SelectMany(scratch => scratch).Concat([first, second, covariances, bases])) tensor.Dispose();
     }
 
     private static long Sides(MatrixPart part) => part.Rows * part.Rows + part.Columns * part.Columns;
 
     private void Update(MatrixPart part, AdamStep adam)
+    {
+        var bag = idle.GetOrAdd((part.Rows, part.Columns), _ => []);
+        if (!bag.TryTake(out var scratch)) scratch = [.. Enumerable.Range(0, 4).Select(_ => HugePages.Empty(ScalarType.Float32, part.Rows, part.Columns))];
+        Update(part, adam, scratch);
+        bag.Add(scratch);
+    }
+
+    private void Update(MatrixPart part, AdamStep adam, Tensor[] scratch)
     {
         using var scope = NewDisposeScope();
         using var _ = no_grad();
@@ -136,7 +150,7 @@ public sealed class Soap : IEntryOptimizer
         var moment = first.narrow(0, place.Element, m * n).view(m, n);
         var (left, right) = (Square(covariances, place.Side, m), Square(covariances, place.Side + m * m, n));
         var (leftBasis, rightBasis) = (Square(bases, place.Side, m), Square(bases, place.Side + m * m, n));
-        var gradient = Scratch(m, n, 0);
+        var (gradient, between) = (scratch[0], scratch[1]);
         gradient.copy_(part.View(parameters.Gradients, parameters.GradientOffset(part.Entry))).mul_(adam.GradientScale);
         if (adam.Step == 1)
         {
@@ -148,10 +162,10 @@ public sealed class Soap : IEntryOptimizer
             return;
         }
         moment.mul_(adam.Beta1).add_(gradient, alpha: 1 - adam.Beta1);
-        var turned = Turn(leftBasis.t(), gradient, rightBasis, Scratch(m, n, 1), Scratch(m, n, 2));
-        var turnedMoment = Turn(leftBasis.t(), moment, rightBasis, Scratch(m, n, 1), Scratch(m, n, 3));
+        var turned = Turn(leftBasis.t(), gradient, rightBasis, between, scratch[2]);
+        var turnedMoment = Turn(leftBasis.t(), moment, rightBasis, between, scratch[3]);
         Normalize(turned, turnedMoment, place.Element, adam with { Step = adam.Step - 1 });
-        var update = Turn(leftBasis, turnedMoment, rightBasis.t(), Scratch(m, n, 1), Scratch(m, n, 2));
+        var update = Turn(leftBasis, turnedMoment, rightBasis.t(), between, scratch[2]);
         var values = part.View(parameters.Values, part.Entry.Offset);
         if (part.Entry.Decays && adam.Decay > 0) values.mul_(1 - adam.Rate * adam.Decay);
         values.add_(update, alpha: -adam.Rate);
@@ -183,10 +197,4 @@ public sealed class Soap : IEntryOptimizer
     }
 
     private static Tensor Square(Tensor buffer, long offset, long side) => buffer.narrow(0, offset, side * side).view(side, side);
-
-    private Tensor Scratch(long rows, long columns, int number)
-    {
-        if (!scratch.TryGetValue((rows, columns, number), out var kept)) scratch.Add((rows, columns, number), kept = HugePages.Empty(ScalarType.Float32, rows, columns));
-        return kept;
-    }
 }

@@ -11,12 +11,20 @@ public sealed record LayerCost(double Seconds, long StateBytes = 0, long WeightB
     public static IReadOnlyList<LayerCost> Alike(int count, LayerCost layer) => [.. Enumerable.Repeat(layer, count)];
 }
 
+/// <summary>Ranks of one speed.</summary>
+/// <param name="Speed">1 = nominal.</param>
+/// <param name="Count">How many.</param>
+public readonly record struct SpeedClass(double Speed, int Count);
+
 /// <summary>One stage as the planner sees it: the ranks that live, and what they can hold.</summary>
 /// <param name="Count">Live ranks.</param>
 public sealed record StageRanks(int Count)
 {
     /// <summary>Speed factor of every live rank, 1 = nominal; null when all are nominal.</summary>
     public IReadOnlyList<double>? Speeds { get; init; }
+
+    /// <summary>The speeds of ranks that are many and of few kinds, in the place of <see cref="Speeds"/>; null where that says it.</summary>
+    public IReadOnlyList<SpeedClass>? Classes { get; init; }
 
     /// <summary>Memory of a rank for state and activations, in bytes; null for no limit.</summary>
     public long? CapacityBytes { get; init; }
@@ -36,6 +44,11 @@ public sealed record StageRanks(int Count)
     /// <exception cref="ArgumentException">No rank lives, or a speed is not above 0.</exception>
     public (double Length, int Most) Slot(int samples)
     {
+        if (Classes is { } classes)
+        {
+            var length = WaveShares.Length(samples, classes);
+            return (length, classes.Max(kind => WaveShares.Within(length, kind.Speed)));
+        }
         if (Speeds is null)
         {
             if (Count < 1) throw new ArgumentException("a stage needs at least one live rank");
@@ -47,5 +60,5 @@ public sealed record StageRanks(int Count)
     }
 
     /// <summary>Speed of the slowest live rank: what sets the pace where every rank gets the same.</summary>
-    public double Slowest => Speeds?.Min() ?? 1;
+    public double Slowest => Classes?.Min(kind => kind.Speed) ?? Speeds?.Min() ?? 1;
 }

@@ -66,4 +66,18 @@ public sealed record Occupancy(IReadOnlyList<StageRanks> Stages, int WholePaths)
             [.. Enumerable.Range(0, shape.Stages).Select(stage => new StageRanks(shape.Paths - lost.Count(rank => rank.Stage == stage)) { CapacityBytes = shape.CapacityBytes })],
             shape.Paths - lost.Select(rank => rank.Path).Distinct().Count());
     }
+
+    /// <summary>The ranks of a shape without those lost, where some have speeds of their own.</summary>
+    /// <param name="shape">The run.</param>
+    /// <param name="lost">(path, stage) of every lost rank.</param>
+    /// <param name="speeds">Speed factors by (path, stage); 1 where a rank is not named.</param>
+    /// <exception cref="ArgumentException">A lost rank is not of the shape, or is named twice.</exception>
+    public static Occupancy Without(PipelineShape shape, IReadOnlyList<(int Path, int Stage)> lost, IReadOnlyDictionary<(int Path, int Stage), double> speeds)
+    {
+        ArgumentNullException.ThrowIfNull(speeds);
+        var who = Without(shape, lost);
+        return speeds.Count == 0 ? who : who with { Stages = [.. who.Stages.Select((stage, number) => stage.Count == 0 ? stage : stage with { Speeds = [.. Living(number)] })] };
+
+        IEnumerable<double> Living(int stage) => Enumerable.Range(0, shape.Paths).Where(path => !lost.Contains((path, stage))).Select(path => speeds.GetValueOrDefault((path, stage), 1));
+    }
 }

@@ -45,6 +45,32 @@ public sealed record WaveShares(IReadOnlyList<int> Counts)
     /// <summary>max b_i/v_i: how many nominal samples long the stage's slot is.</summary>
     public double Length(IReadOnlyList<double> speeds) => Counts.Zip(speeds, (count, speed) => count / speed).Max();
 
+    /// <summary>The least max b_i/v_i over ranks of a few speeds, which <see cref="Split"/> reaches, without a look at every rank.</summary>
+    /// <param name="samples">D·b.</param>
+    /// <param name="classes">Ranks by speed, at least one.</param>
+    /// <exception cref="ArgumentException">No rank lives, or a speed is not above 0.</exception>
+    public static double Length(int samples, IReadOnlyList<SpeedClass> classes)
+    {
+        ArgumentNullException.ThrowIfNull(classes);
+        ArgumentOutOfRangeException.ThrowIfNegative(samples);
+        if (classes.Count == 0 || classes.Any(kind => kind.Count < 1 || !(kind.Speed > 0))) throw new ArgumentException("a stage needs at least one live rank, all of a speed above 0");
+        // The slot ends with a sample of some class: the first end of each by which the whole wave is done, and the soonest of those.
+        return classes.Min(kind =>
+        {
+            var (low, high) = (0, samples);
+            while (low < high)
+            {
+                var middle = (low + high) / 2;
+                if (classes.Sum(each => (long)each.Count * Within(middle / kind.Speed, each.Speed)) >= samples) high = middle;
+                else low = middle + 1;
+            }
+            return low / kind.Speed;
+        });
+    }
+
+    /// <summary>Samples that a rank ends within a slot.</summary>
+    internal static int Within(double length, double speed) => (int)Math.Floor(length * speed * (1 + 1e-12));
+
     /// <summary>
     /// The messages from the owners of a wave on one stage to those on the next: the overlaps of the two splits, at most D + D' − 1. Backward runs
     /// them in reverse. Two damaged neighbours are mapped directly.

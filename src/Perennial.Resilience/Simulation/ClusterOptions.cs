@@ -30,6 +30,14 @@ public sealed record ClusterOptions
     [Range(0.0, 3.0)]
     public double RepairSpread { get; init; } = 0.5;
 
+    /// <summary>Share of nodes that are slower than the others (a capped clock, a bad link); a node that comes in for a broken one is as likely to be.</summary>
+    [Range(0.0, 1.0)]
+    public double Slow { get; init; }
+
+    /// <summary>Speed factor of such a node; the others have 1.</summary>
+    [Range(0.0, 1.0, MinimumIsExclusive = true)]
+    public double SlowSpeed { get; init; } = 0.8;
+
     /// <summary>Bytes a second between two nodes.</summary>
     [Range(0.0, double.MaxValue, MinimumIsExclusive = true)]
     public double NetworkBytesPerSecond { get; init; } = 40e9;

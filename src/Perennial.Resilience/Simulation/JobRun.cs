@@ -47,7 +47,7 @@ internal sealed class JobRun
         pool = new(setup.Options.Cluster, setup.Shape, setup.Spares, random);
         wholeStep = setup.Shape.WholeStepSeconds;
         clock = new(wholeStep, setup.Policy.Source == StateSource.Snapshot ? protection.SnapshotEverySteps : 0, protection.SnapshotStallSeconds, setup.CheckpointEvery, protection.CheckpointStallSeconds);
-        step = new(wholeStep, "whole", setup.Shape.Partition, new([]));
+        step = (pool.HasSlow ? setup.Policy.Step(setup.Shape, pool.Now) : null) ?? new(wholeStep, "whole", setup.Shape.Partition, new([]));
     }
 
     /// <summary>Runs for so many seconds of the wall clock.</summary>

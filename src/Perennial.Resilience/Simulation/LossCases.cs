@@ -23,8 +23,16 @@ public sealed record LossCaseOptions
         ["one stage twice"] = ["0.0", "1.0"],
     };
 
+    /// <summary>Speed factors of ranks that are slower (or faster) than the rest in every case, as <c>path.stage: 0.5</c>.</summary>
+    public IReadOnlyDictionary<string, double> Speeds { get; init; } = new Dictionary<string, double>(StringComparer.Ordinal);
+
     internal IEnumerable<string> ProblemsFor(JobOptions job)
     {
+        foreach (var (rank, speed) in Speeds)
+        {
+            if (Read(rank) is not { } read || read.Path >= Data || read.Stage >= job.Stages) yield return $"'speeds' must name ranks as path.stage, below {Data}.{job.Stages}; found {rank}";
+            else if (!(speed > 0 && double.IsFinite(speed))) yield return $"the speed of {rank} must be above 0; found {speed.ToString(CultureInfo.InvariantCulture)}";
+        }
         foreach (var (name, ranks) in Losses)
         {
             var read = ranks.Select(Read).ToList();
@@ -66,9 +74,10 @@ public static class LossCases
         ArgumentNullException.ThrowIfNull(options);
         if (options.Cases is not { } cases) return [];
         var shape = options.Shape(cases.Data);
+        var speeds = cases.Speeds.ToDictionary(pair => LossCaseOptions.Read(pair.Key)!.Value, pair => pair.Value);
         return [.. cases.Losses.Select(losses =>
         {
-            var who = Occupancy.Without(shape, [.. losses.Value.Select(rank => LossCaseOptions.Read(rank)!.Value)]);
+            var who = Occupancy.Without(shape, [.. losses.Value.Select(rank => LossCaseOptions.Read(rank)!.Value)], speeds);
             return new LossCaseResult(losses.Key, losses.Value.Count, [.. options.Policies.Select(policy =>
             {
                 var step = policy.Create().Step(shape, who);

@@ -89,6 +89,10 @@ public sealed record MeasuredRun
     [Range(1, int.MaxValue)]
     public required int Steps { get; init; }
 
+    /// <summary>What they are worth in steps of the whole batch, where some lost samples (<c>drop-replica</c>); 0: each was whole.</summary>
+    [Range(0.0, double.MaxValue)]
+    public double WholeSteps { get; init; }
+
     /// <summary>Mean seconds from one step to the next outside of recoveries: stalls for snapshots and checkpoints are in them.</summary>
     [Range(0.0, double.MaxValue, MinimumIsExclusive = true)]
     public required double StepSeconds { get; init; }

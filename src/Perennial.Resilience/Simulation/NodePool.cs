@@ -8,8 +8,8 @@ internal sealed class NodePool
     private readonly ClusterOptions options;
     private readonly PipelineShape shape;
     private readonly RandomStream random;
-    private readonly bool[] dead;
-    private readonly int[] live;
+    private readonly bool[] dead, slow;
+    private readonly int[] live, slowLive;
     private readonly Dictionary<int, int> damaged = [];
     private readonly Queue<int> vacant = new();
     private readonly List<int> ready = [];
@@ -24,6 +24,8 @@ internal sealed class NodePool
         (this.options, this.shape, this.spares, this.random) = (options, shape, spares, random);
         dead = new bool[shape.Ranks];
         live = [.. Enumerable.Repeat(shape.Paths, shape.Stages)];
+        slow = [.. Enumerable.Range(0, options.Slow > 0 ? shape.Ranks : 0).Select(_ => IsSlow())];
+        slowLive = [.. Enumerable.Range(0, shape.Stages).Select(stage => Enumerable.Range(0, slow.Length / shape.Stages).Count(path => slow[path * shape.Stages + stage]))];
     }
 
     /// <summary>When the next node comes back from repair or becomes ready.</summary>
@@ -39,16 +41,23 @@ internal sealed class NodePool
     public bool EveryStageLives => Array.TrueForAll(live, count => count > 0);
 
     /// <summary>Who works now.</summary>
-    public Occupancy Now => new([.. live.Select(count => new StageRanks(count) { CapacityBytes = shape.CapacityBytes })], shape.Paths - damaged.Count);
+    public Occupancy Now => Of(live, slowLive, shape.Paths - damaged.Count);
+
+    /// <summary>Whether some nodes are slower than others.</summary>
+    public bool HasSlow => slow.Length > 0;
 
     /// <summary>Who would work if all that are ready joined.</summary>
     public Occupancy WithReady()
     {
         if (ready.Count == 0) return Now;
-        var counts = (int[])live.Clone();
-        foreach (var rank in ready) counts[rank % shape.Stages]++;
+        var (counts, slowCounts) = ((int[])live.Clone(), (int[])slowLive.Clone());
+        foreach (var rank in ready)
+        {
+            counts[rank % shape.Stages]++;
+            if (HasSlow && slow[rank]) slowCounts[rank % shape.Stages]++;
+        }
         var healed = ready.GroupBy(rank => rank / shape.Stages).Count(path => damaged[path.Key] == path.Count());
-        return new([.. counts.Select(count => new StageRanks(count) { CapacityBytes = shape.CapacityBytes })], shape.Paths - damaged.Count + healed);
+        return Of(counts, slowCounts, shape.Paths - damaged.Count + healed);
     }
 
     /// <summary>Whether a path has lost a rank.</summary>
@@ -60,12 +69,15 @@ internal sealed class NodePool
         if (dead[rank]) return;
         dead[rank] = true;
         live[rank % shape.Stages]--;
+        if (HasSlow && slow[rank]) slowLive[rank % shape.Stages]--;
         damaged[rank / shape.Stages] = damaged.GetValueOrDefault(rank / shape.Stages) + 1;
         if (software)
         {
             Send(rank, now + options.RespawnSeconds);
             return;
         }
+        // Another node will take the place.
+        if (HasSlow) slow[rank] = IsSlow();
         arrivals.Enqueue(Unassigned, now + options.RepairHours * 3_600 * random.LogNormal(options.RepairSpread));
         if (spares > 0)
         {
@@ -97,12 +109,23 @@ internal sealed class NodePool
         {
             dead[rank] = false;
             live[rank % shape.Stages]++;
+            if (HasSlow && slow[rank]) slowLive[rank % shape.Stages]++;
             var path = rank / shape.Stages;
             if (--damaged[path] == 0) damaged.Remove(path);
         }
         ready.Clear();
         return joined;
     }
+
+    private bool IsSlow() => random.Uniform() < options.Slow;
+
+    private Occupancy Of(int[] counts, int[] slowCounts, int wholePaths) => new(
+        [.. counts.Zip(slowCounts, (count, slower) => new StageRanks(count)
+        {
+            CapacityBytes = shape.CapacityBytes,
+            Classes = slower == 0 ? null : slower == count ? [new(options.SlowSpeed, slower)] : [new(1, count - slower), new(options.SlowSpeed, slower)],
+        })],
+        wholePaths);
 
     private void Send(int rank, double seconds)
     {

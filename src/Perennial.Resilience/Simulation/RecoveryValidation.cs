@@ -8,7 +8,7 @@ namespace Perennial.Resilience.Simulation;
 /// <param name="Independent">The phase times came from other runs only. If not, there was no other run of this policy, and the check says little.</param>
 /// <param name="MeasuredRecovery">Mean seconds of a recovery.</param>
 /// <param name="PredictedRecovery">The same, predicted.</param>
-/// <param name="MeasuredSteps">Committed steps.</param>
+/// <param name="MeasuredSteps">Committed steps, of the whole batch: a step that lost samples counts by the rest of them, for the simulation keeps the batch.</param>
 /// <param name="PredictedSteps">The same, predicted.</param>
 public sealed record ValidatedRun(string Name, string Policy, bool Independent, double MeasuredRecovery, double PredictedRecovery, long MeasuredSteps, long PredictedSteps)
 {
@@ -56,6 +56,6 @@ public static class RecoveryValidation
         var faults = new RecordedFaults(run.Events.Select(fault => new Fault(fault.At, fault.Ranks, fault.Software, fault.Again % run.StepSeconds / run.StepSeconds, fault.Leader)));
         var outcome = new JobRun(setup, faults, new(options.Seed, 0)).Run(run.Seconds);
         return new(run.Name, run.Policy, others.Count > 0, run.Events.Count == 0 ? 0 : run.Events.Average(fault => fault.Total),
-            outcome.Incidents.Count == 0 ? 0 : outcome.Incidents.Average(incident => incident.Seconds), run.Steps, outcome.Steps);
+            outcome.Incidents.Count == 0 ? 0 : outcome.Incidents.Average(incident => incident.Seconds), run.WholeSteps > 0 ? (long)Math.Round(run.WholeSteps) : run.Steps, outcome.Steps);
     }
 }

@@ -19,7 +19,7 @@ internal sealed class Attachment(SnapshotClient client, SharedSlot memory) : IDi
         {
             var folder = client.Hello(new(options.Identity, options.Epoch, Environment.ProcessId, options.Restored, options.Group));
             var memory = SharedSlot.TryOpen(folder, options.Identity.Rank, options.Identity.RunId, out var problem)
-                ?? throw new IOException($"the memory of rank {options.Identity.Rank} cannot be used: {problem}");
+                ?? throw new IOException($"the memory of {SnapshotSlices.NameOf(options.Identity.Rank)} cannot be used: {problem}");
             return new(client, memory);
         }
         catch

@@ -61,14 +61,14 @@ public sealed class GroupCommit(Guid runId, ulong epoch, IReadOnlyList<ShardingG
             if (failed is null && (Stopwatch.GetElapsedTime(complete) > (silence ?? patience) || Stopwatch.GetElapsedTime(start) > patience))
             {
                 var silent = ranks.Except(found.Select(rank => rank.Rank)).ToList();
-                if (silent.Count > 0) return new(CommitOutcome.Unreachable, $"no manager answers for rank {string.Join(", ", silent)}");
+                if (silent.Count > 0) return new(CommitOutcome.Unreachable, $"no manager answers for {string.Join(", ", silent.Select(SnapshotSlices.NameOf))}");
                 var late = found.First(rank => !rank.Has(step));
                 if (Ask(late.Rank, client => client.Abort(late.Rank, epoch, step, onlyUnprepared: true)) is null) failed = late;
             }
             if (failed is not null)
             {
                 foreach (var rank in ranks) Ask(rank, client => client.Abort(rank, epoch, step, onlyUnprepared: false));
-                return new(CommitOutcome.Aborted, $"rank {failed.Rank} did not finish step {step}{(failed.Problem.Length > 0 ? ": " + failed.Problem : "")}");
+                return new(CommitOutcome.Aborted, $"{SnapshotSlices.NameOf(failed.Rank)} did not finish step {step}{(failed.Problem.Length > 0 ? ": " + failed.Problem : "")}");
             }
             cancellation.WaitHandle.WaitOne(Pause);
         }
@@ -135,7 +135,7 @@ public sealed class GroupCommit(Guid runId, ulong epoch, IReadOnlyList<ShardingG
             var found = Gather();
             if (found.Count == ranks.Length && found.All(rank => rank.Has(step))) return SendCommit(step, found);
             if (Stopwatch.GetElapsedTime(start) > patience)
-                return new(CommitOutcome.Unreachable, $"rank {string.Join(", ", ranks.Except(found.Where(rank => rank.Has(step)).Select(rank => rank.Rank)))} is not protected at step {step}");
+                return new(CommitOutcome.Unreachable, $"{string.Join(", ", ranks.Except(found.Where(rank => rank.Has(step)).Select(rank => rank.Rank)).Select(SnapshotSlices.NameOf))} not protected at step {step}");
             cancellation.WaitHandle.WaitOne(Pause);
         }
     }
@@ -169,7 +169,7 @@ public sealed class GroupCommit(Guid runId, ulong epoch, IReadOnlyList<ShardingG
             {
                 request(client);
                 return client;
-            }) is null ? $"the manager of rank {rank} does not answer" : null;
+            }) is null ? $"the manager of {SnapshotSlices.NameOf(rank)} does not answer" : null;
         }
         catch (SnapshotRefusedException refused)
         {

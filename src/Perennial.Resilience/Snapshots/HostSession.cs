@@ -132,7 +132,7 @@ internal sealed class HostSession(SnapshotHost host, Connection connection)
         if (read.Bytes is < 1 or > Connection.LargestBody || read.Offset < 0 || read.Offset > lease.Capacity - read.Bytes)
             throw new SnapshotRefusedException(RefusalReason.Invalid, $"{read.Bytes} bytes from {read.Offset} are not in the slot");
         var damaged = lease.FirstDamaged(read.Offset, read.Bytes);
-        if (damaged >= 0) throw new SnapshotRefusedException(RefusalReason.Damaged, $"bucket {damaged} of rank {read.Rank}'s {read.Kind.ToString().ToLowerInvariant()} of step {read.Step} is damaged");
+        if (damaged >= 0) throw new SnapshotRefusedException(RefusalReason.Damaged, $"bucket {damaged} of {SnapshotSlices.NameOf(read.Rank)}'s {read.Kind.ToString().ToLowerInvariant()} of step {read.Step} is damaged");
         var start = lease.Bytes + read.Offset;
         connection.Send(MessageKind.Data, new WireWriter().Hash(BucketHash.Of(start, read.Bytes)).Written, start, read.Bytes);
     }

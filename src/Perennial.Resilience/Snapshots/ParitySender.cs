@@ -66,13 +66,13 @@ internal sealed unsafe class ParitySender(RankStore store, ulong epoch, long ste
         catch (SnapshotRefusedException refused)
         {
             if (refused.Reason is RefusalReason.Busy or RefusalReason.NotFound or RefusalReason.Damaged) return Outcome.Again;
-            if (refused.Reason != RefusalReason.Fenced) store.Tell($"parity of step {step} is refused by rank {share.ToRank}: {refused.Message}");
+            if (refused.Reason != RefusalReason.Fenced) store.Tell($"parity of step {step} is refused by {SnapshotSlices.NameOf(share.ToRank)}: {refused.Message}");
             return Outcome.Stop;
         }
         catch (IOException error)
         {
             if (peers.Remove(endpoint, out var broken)) broken.Dispose();
-            store.Tell($"parity of step {step} waits for rank {share.ToRank}: {error.Message}");
+            store.Tell($"parity of step {step} waits for {SnapshotSlices.NameOf(share.ToRank)}: {error.Message}");
             return Outcome.Again;
         }
     }

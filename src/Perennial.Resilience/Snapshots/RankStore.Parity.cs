@@ -67,13 +67,13 @@ internal sealed unsafe partial class RankStore
         lock (gate)
         {
             CheckEpoch(share.Epoch);
-            if (share.Epoch > Memory.Header.Epoch) throw new SnapshotRefusedException(RefusalReason.Busy, $"rank {Rank} has not joined epoch {share.Epoch} yet");
-            if (Memory.Identity.Placement is not { } placement || code is null) throw new SnapshotRefusedException(RefusalReason.Invalid, $"rank {Rank} holds no parity");
+            if (share.Epoch > Memory.Header.Epoch) throw new SnapshotRefusedException(RefusalReason.Busy, $"{SnapshotSlices.NameOf(Rank)} has not joined epoch {share.Epoch} yet");
+            if (Memory.Identity.Placement is not { } placement || code is null) throw new SnapshotRefusedException(RefusalReason.Invalid, $"{SnapshotSlices.NameOf(Rank)} holds no parity");
             var chunkBytes = Memory.Identity.ChunkBytes;
             if (share.Parity < 0 || share.Parity >= placement.Losses || share.Chunk < 0 || share.Chunk >= placement.DataChunks || share.Offset < 0 || share.Offset % options.PieceBytes != 0
                 || share.Offset >= chunkBytes || piece.Length != Math.Min(options.PieceBytes, chunkBytes - share.Offset)
                 || placement.DataRank(placement.StripeOf(new(Memory.Identity.GroupIndex, true, share.Parity)), share.Chunk) != share.FromIndex)
-                throw new SnapshotRefusedException(RefusalReason.Invalid, $"a share of step {share.Step} does not belong to rank {Rank}");
+                throw new SnapshotRefusedException(RefusalReason.Invalid, $"a share of step {share.Step} does not belong to {SnapshotSlices.NameOf(Rank)}");
             if (share.Step <= aborted) throw new SnapshotRefusedException(RefusalReason.Fenced, $"step {share.Step} was given up");
             if (Memory.Find(SlotKind.Parity, share.Step) >= 0) return; // complete: a repeated share
             var slot = ParitySlot(share.Step);
@@ -88,7 +88,7 @@ internal sealed unsafe partial class RankStore
     private void SetGroup(GroupMembers? members)
     {
         if ((members?.Ranks.Count ?? 1) != Memory.Identity.GroupSize || (members?.Losses ?? 0) != Memory.Identity.Losses)
-            throw new SnapshotRefusedException(RefusalReason.Invalid, $"the group does not have the shape that rank {Rank}'s memory was made for");
+            throw new SnapshotRefusedException(RefusalReason.Invalid, $"the group does not have the shape that {SnapshotSlices.NameOf(Rank)}'s memory was made for");
         group = members;
         code = Memory.Identity.Placement is { } placement ? ErasureCode.Create(placement.DataChunks, placement.Losses) : null;
     }
@@ -110,9 +110,9 @@ internal sealed unsafe partial class RankStore
             if (accumulators[slot]?.Step == step) return slot;
         var newest = Memory.Newest();
         if (newest >= 0 && Memory.Slot(SlotKind.Data, newest).Step >= step)
-            throw new SnapshotRefusedException(RefusalReason.Fenced, $"step {step} is older than rank {Rank}'s step {Memory.Slot(SlotKind.Data, newest).Step}");
+            throw new SnapshotRefusedException(RefusalReason.Fenced, $"step {step} is older than {SnapshotSlices.NameOf(Rank)}'s step {Memory.Slot(SlotKind.Data, newest).Step}");
         var target = newest < 0 ? 0 : 1 - newest;
-        if (accumulators[target] is { } open && open.Step > step) throw new SnapshotRefusedException(RefusalReason.Fenced, $"rank {Rank} gathers parity of step {open.Step} already");
+        if (accumulators[target] is { } open && open.Step > step) throw new SnapshotRefusedException(RefusalReason.Fenced, $"{SnapshotSlices.NameOf(Rank)} gathers parity of step {open.Step} already");
         if (pins[2 + target] > 0) throw new SnapshotRefusedException(RefusalReason.Busy, $"parity slot {target} is being read");
         var header = Memory.Slot(SlotKind.Parity, target);
         header.State = SlotState.Empty;

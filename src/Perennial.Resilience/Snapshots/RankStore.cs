@@ -27,7 +27,7 @@ internal sealed unsafe partial class RankStore : IDisposable
 
     public int Rank => current.Identity.Rank;
 
-    private SharedSlot Memory => closed ? throw new SnapshotRefusedException(RefusalReason.NotFound, $"rank {Rank} is retired") : current;
+    private SharedSlot Memory => closed ? throw new SnapshotRefusedException(RefusalReason.NotFound, $"{SnapshotSlices.NameOf(Rank)} is retired") : current;
 
     /// <summary>Takes over what an earlier manager of the same run left. Null where that is nothing sound.</summary>
     public static RankStore? Adopt(string folder, int rank, Guid runId, RankStoreOptions options)
@@ -55,7 +55,7 @@ internal sealed unsafe partial class RankStore : IDisposable
         {
             CheckEpoch(hello.Epoch);
             if (owner is not null && hello.Epoch == Memory.Header.Epoch && !LeaseIsOver())
-                throw new SnapshotRefusedException(RefusalReason.Busy, $"rank {Rank} has a living trainer (process {Memory.Header.TrainerPid}) of the same epoch");
+                throw new SnapshotRefusedException(RefusalReason.Busy, $"{SnapshotSlices.NameOf(Rank)} has a living trainer (process {Memory.Header.TrainerPid}) of the same epoch");
             DropWriting();
             if (hello.Identity == Memory.Identity)
             {
@@ -97,7 +97,7 @@ internal sealed unsafe partial class RankStore : IDisposable
         {
             if (closed || owner is null || !LeaseIsOver()) return;
             owner = null;
-            problem = string.Create(CultureInfo.InvariantCulture, $"the trainer of rank {Rank} was silent for more than {options.Lease.TotalSeconds:0.#} s");
+            problem = string.Create(CultureInfo.InvariantCulture, $"the trainer of {SnapshotSlices.NameOf(Rank)} was silent for more than {options.Lease.TotalSeconds:0.#} s");
             DropWriting();
         }
     }
@@ -177,7 +177,7 @@ internal sealed unsafe partial class RankStore : IDisposable
         {
             Advance(message.Epoch);
             var slot = Memory.Find(SlotKind.Data, message.Step);
-            if (slot < 0) throw new SnapshotRefusedException(RefusalReason.NotFound, $"rank {Rank} is not prepared for step {message.Step}");
+            if (slot < 0) throw new SnapshotRefusedException(RefusalReason.NotFound, $"{SnapshotSlices.NameOf(Rank)} is not prepared for step {message.Step}");
             var (data, parity) = (Memory.Slot(SlotKind.Data, slot), Memory.Slot(SlotKind.Parity, slot));
             if (Memory.Identity.Losses > 0 && parity.State == SlotState.Prepared && parity.Step == message.Step) parity.State = SlotState.Committed;
             // A later coordinator that knows less takes nothing away.
@@ -195,7 +195,7 @@ internal sealed unsafe partial class RankStore : IDisposable
         {
             Advance(message.Epoch);
             var prepared = Memory.Find(SlotKind.Data, message.Step);
-            if (onlyUnprepared && prepared >= 0) throw new SnapshotRefusedException(RefusalReason.Busy, $"rank {Rank} is prepared for step {message.Step}");
+            if (onlyUnprepared && prepared >= 0) throw new SnapshotRefusedException(RefusalReason.Busy, $"{SnapshotSlices.NameOf(Rank)} is prepared for step {message.Step}");
             for (var slot = 0; slot < 2; slot++)
             {
                 var (data, parity) = (Memory.Slot(SlotKind.Data, slot), Memory.Slot(SlotKind.Parity, slot));
@@ -235,8 +235,8 @@ internal sealed unsafe partial class RankStore : IDisposable
         lock (gate)
         {
             var slot = Memory.Find(kind, step);
-            if (slot < 0) throw new SnapshotRefusedException(RefusalReason.NotFound, $"rank {Rank} has no {kind.ToString().ToLowerInvariant()} of step {step}");
-            if (!Memory.SealHolds(kind, slot)) throw new SnapshotRefusedException(RefusalReason.Damaged, $"the header of rank {Rank}'s step {step} does not hold");
+            if (slot < 0) throw new SnapshotRefusedException(RefusalReason.NotFound, $"{SnapshotSlices.NameOf(Rank)} has no {kind.ToString().ToLowerInvariant()} of step {step}");
+            if (!Memory.SealHolds(kind, slot)) throw new SnapshotRefusedException(RefusalReason.Damaged, $"the header of {SnapshotSlices.NameOf(Rank)}'s step {step} does not hold");
             pins[(int)kind * 2 + slot]++;
             return new(Memory, kind, slot, () => Unpin((int)kind * 2 + slot));
         }
@@ -262,17 +262,17 @@ internal sealed unsafe partial class RankStore : IDisposable
         var identity = hello.Identity;
         if (identity.Bytes < 1 || identity.GroupSize is < 1 or > 255 || identity.Losses < 0 || (identity.Losses > 0 && identity.Losses >= identity.GroupSize)
             || (hello.Group?.Ranks.Count ?? 1) != identity.GroupSize || (hello.Group?.Losses ?? 0) != identity.Losses || identity.GroupIndex < 0 || identity.GroupIndex >= identity.GroupSize)
-            throw new SnapshotRefusedException(RefusalReason.Invalid, $"rank {identity.Rank} asks for memory of an impossible shape");
+            throw new SnapshotRefusedException(RefusalReason.Invalid, $"{SnapshotSlices.NameOf(identity.Rank)} asks for memory of an impossible shape");
         var room = new DriveInfo(folder).AvailableFreeSpace;
         if (room < identity.TotalBytes)
-            throw new SnapshotRefusedException(RefusalReason.NoRoom, $"snapshots of rank {identity.Rank} need {identity.TotalBytes >> 20} MiB in {folder}, which has {room >> 20} MiB free");
+            throw new SnapshotRefusedException(RefusalReason.NoRoom, $"snapshots of {SnapshotSlices.NameOf(identity.Rank)} need {identity.TotalBytes >> 20} MiB in {folder}, which has {room >> 20} MiB free");
         try
         {
             return SharedSlot.Create(folder, identity, hello.Epoch);
         }
         catch (IOException error)
         {
-            throw new SnapshotRefusedException(RefusalReason.NoRoom, $"snapshots of rank {identity.Rank} need {identity.TotalBytes >> 20} MiB in {folder}: {error.Message}");
+            throw new SnapshotRefusedException(RefusalReason.NoRoom, $"snapshots of {SnapshotSlices.NameOf(identity.Rank)} need {identity.TotalBytes >> 20} MiB in {folder}: {error.Message}");
         }
     }
 
@@ -291,7 +291,7 @@ internal sealed unsafe partial class RankStore : IDisposable
     private void CheckEpoch(ulong epoch)
     {
         if (epoch < Memory.Header.Epoch)
-            throw new SnapshotRefusedException(RefusalReason.Fenced, $"epoch {epoch} of rank {Rank} is over; the membership is at {Memory.Header.Epoch}");
+            throw new SnapshotRefusedException(RefusalReason.Fenced, $"epoch {epoch} of {SnapshotSlices.NameOf(Rank)} is over; the membership is at {Memory.Header.Epoch}");
     }
 
     /// <summary>A coordinator of a newer epoch shuts the older trainer out before the new one has come.</summary>
@@ -308,14 +308,14 @@ internal sealed unsafe partial class RankStore : IDisposable
     private void CheckOwner(ulong epoch, object session)
     {
         CheckEpoch(epoch);
-        if (owner != session) throw new SnapshotRefusedException(RefusalReason.Fenced, $"this trainer no longer has rank {Rank}; it must attach again");
+        if (owner != session) throw new SnapshotRefusedException(RefusalReason.Fenced, $"this trainer no longer has {SnapshotSlices.NameOf(Rank)}; it must attach again");
     }
 
     private int Writing(long step)
     {
         for (var slot = 0; slot < 2; slot++)
             if (Memory.Slot(SlotKind.Data, slot) is { State: SlotState.Writing } header && header.Step == step && !landed[slot]) return slot;
-        throw new SnapshotRefusedException(RefusalReason.NotFound, $"rank {Rank} is not writing step {step}");
+        throw new SnapshotRefusedException(RefusalReason.NotFound, $"{SnapshotSlices.NameOf(Rank)} is not writing step {step}");
     }
 
     private void Seal(SlotKind kind, int slot)
@@ -381,7 +381,7 @@ internal sealed unsafe partial class RankStore : IDisposable
         }
         catch (IOException error)
         {
-            throw new SnapshotRefusedException(RefusalReason.NoRoom, $"the memory of rank {Rank} cannot be renewed: {error.Message}");
+            throw new SnapshotRefusedException(RefusalReason.NoRoom, $"the memory of {SnapshotSlices.NameOf(Rank)} cannot be renewed: {error.Message}");
         }
     }
 

@@ -74,6 +74,8 @@ public sealed record RestoreChoice(long? Step, IReadOnlyDictionary<int, RestoreS
         _ => "disk",
     };
 
+    private static string Names(IEnumerable<int> ranks) => string.Join(", ", ranks.Select(SnapshotSlices.NameOf));
+
     private static string? Problem(ShardingGroup group, long step, Dictionary<int, RankInventory> byRank, Dictionary<int, RestoreSource> sources)
     {
         var missing = new List<int>();
@@ -89,7 +91,7 @@ public sealed record RestoreChoice(long? Step, IReadOnlyDictionary<int, RestoreS
             }
         }
         if (missing.Count == 0) return null;
-        var told = $"rank{(missing.Count > 1 ? "s" : "")} {string.Join(", ", missing)} lost it and the group of ranks {string.Join(", ", group.Ranks)} tolerates {group.Losses}";
+        var told = $"{Names(missing)} lost it and the group of {Names(group.Ranks)} tolerates {group.Losses}";
         if (group.Placement is not { } placement || missing.Count > group.Losses) return told;
         // Parity must be of the same step too.
         bool IsLost(GroupChunk chunk)

@@ -259,7 +259,7 @@ public sealed class SnapshotAgent : IDisposable
         attachment = null;
         if (disposed) return;
         var kills = options.MemoryKills() - killsBefore;
-        options.OnAlarm?.Invoke($"the snapshot manager of rank {options.Identity.Rank} is gone ({error.Message}){(kills > 0 ? "; the kernel has killed a process for want of memory" : "")}; the group is unprotected until its next commit");
+        options.OnAlarm?.Invoke($"the snapshot manager of {SnapshotSlices.NameOf(options.Identity.Rank)} is gone ({error.Message}){(kills > 0 ? "; the kernel has killed a process for want of memory" : "")}; the group is unprotected until its next commit");
     }
 
     private void CopyLoop()

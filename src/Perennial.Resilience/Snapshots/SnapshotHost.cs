@@ -108,7 +108,7 @@ public sealed class SnapshotHost : IDisposable
 
     internal RankStore Store(int rank)
     {
-        lock (gate) return ranks.TryGetValue(rank, out var store) ? store : throw new SnapshotRefusedException(RefusalReason.NotFound, $"this manager has no rank {rank}");
+        lock (gate) return ranks.TryGetValue(rank, out var store) ? store : throw new SnapshotRefusedException(RefusalReason.NotFound, $"this manager has no {SnapshotSlices.NameOf(rank)}");
     }
 
     internal RankStore[] Stores()
@@ -137,8 +137,8 @@ public sealed class SnapshotHost : IDisposable
 
     internal void Encode(RankStore store, StepMessage message)
     {
-        if (!store.CanEncode(message)) throw new SnapshotRefusedException(RefusalReason.NotFound, $"step {message.Step} of rank {message.Rank} has not landed");
-        Run($"parity of rank {message.Rank}", () => new ParitySender(store, message.Epoch, message.Step, peers, storeOptions, stopping.Token).Run());
+        if (!store.CanEncode(message)) throw new SnapshotRefusedException(RefusalReason.NotFound, $"step {message.Step} of {SnapshotSlices.NameOf(message.Rank)} has not landed");
+        Run($"parity of {SnapshotSlices.NameOf(message.Rank)}", () => new ParitySender(store, message.Epoch, message.Step, peers, storeOptions, stopping.Token).Run());
     }
 
     internal void Retire(int rank)

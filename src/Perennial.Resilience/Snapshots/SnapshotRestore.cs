@@ -59,13 +59,13 @@ public sealed unsafe class SnapshotRestore(SlotIdentity identity, ShardingGroup 
         var chunks = (int)(identity.DataCapacity / identity.ChunkBytes);
         var lost = slot >= 0 ? CopyOwn(own!, slot, (byte*)destination) : [.. Enumerable.Range(0, chunks)];
         if (slot < 0) FromManager(step, lost, (byte*)destination);
-        if (slot < 0 && lost.Count == chunks) lines.Add($"no manager has a sound slot of step {step} of rank {identity.Rank}");
+        if (slot < 0 && lost.Count == chunks) lines.Add($"no manager has a sound slot of step {step} of {SnapshotSlices.NameOf(identity.Rank)}");
         var repaired = lost.Count;
         var source = lost.Count == 0 ? RestoreSource.OwnMemory
             : FromReplica(step, group.Replicas.GetValueOrDefault(identity.Rank) ?? [], lost, (byte*)destination) ? RestoreSource.Replica
             : FromParity(step, lost, own, slot, (byte*)destination) ? RestoreSource.Parity
             : RestoreSource.Disk;
-        lines.Add(source == RestoreSource.Disk ? $"step {step} of rank {identity.Rank} is lost; the disk checkpoint is needed" : $"step {step} of rank {identity.Rank} restored from {RestoreChoice.Name(source)}");
+        lines.Add(source == RestoreSource.Disk ? $"step {step} of {SnapshotSlices.NameOf(identity.Rank)} is lost; the disk checkpoint is needed" : $"step {step} of {SnapshotSlices.NameOf(identity.Rank)} restored from {RestoreChoice.Name(source)}");
         return new(step, source, source == RestoreSource.Disk ? 0 : repaired, fetched, Stopwatch.GetElapsedTime(start), [.. lines]);
     }
 
@@ -109,7 +109,7 @@ public sealed unsafe class SnapshotRestore(SlotIdentity identity, ShardingGroup 
         }
         catch (Exception error) when (error is IOException or SnapshotRefusedException)
         {
-            lines.Add($"the manager of rank {identity.Rank} does not answer: {error.Message}");
+            lines.Add($"the manager of {SnapshotSlices.NameOf(identity.Rank)} does not answer: {error.Message}");
         }
     }
 
@@ -135,7 +135,7 @@ public sealed unsafe class SnapshotRestore(SlotIdentity identity, ShardingGroup 
             }
             catch (Exception error) when (error is IOException or SnapshotRefusedException)
             {
-                lines.Add($"the replica of rank {replica} cannot be used: {error.Message}");
+                lines.Add($"the replica of {SnapshotSlices.NameOf(replica)} cannot be used: {error.Message}");
             }
         }
         return false;
@@ -260,7 +260,7 @@ internal sealed class RestorePeers(ShardingGroup group, IReadOnlyDictionary<int,
         {
             if (clients.TryGetValue(chunk.Rank, out var broken)) broken?.Dispose();
             clients[chunk.Rank] = null;
-            problem = $"rank {rank} cannot be read: {error.Message}";
+            problem = $"{SnapshotSlices.NameOf(rank)} cannot be read: {error.Message}";
         }
         return false;
     }

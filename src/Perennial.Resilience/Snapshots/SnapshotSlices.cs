@@ -72,6 +72,9 @@ public sealed record SnapshotSlices
     /// <summary>The part of an id that tells the slice's place in the state.</summary>
     public static int NumberOf(int id) => id & ((1 << NumberBits) - 1);
 
+    /// <summary>Whose memory a manager's rank means, in words: a slice's id by its place in the state, any other as the rank that it is.</summary>
+    public static string NameOf(int rank) => TagOf(rank) == 0 ? $"rank {rank}" : $"slice {NumberOf(rank)}";
+
     /// <summary>The id of a slice.</summary>
     public static int Id(int tag, int number) => tag << NumberBits | number;
 }

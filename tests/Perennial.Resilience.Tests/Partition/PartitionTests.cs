@@ -92,6 +92,7 @@ public sealed class PartitionTests
         Gen.Select(Gen.Int[0, 14], Among(0.4, 0.5, 1.0, 1.3).Array[1, 4], Among(0.5, 1.0).Array[1, 4]).Sample((samples, speeds, next) =>
         {
             var split = WaveShares.Split(samples, speeds);
+            Assert.Equal(split.Length(speeds), WaveShares.Length(samples, [.. speeds.GroupBy(speed => speed).Select(alike => new SpeedClass(alike.Key, alike.Count()))]), 1e-9);
             Assert.Equal(samples, split.Samples);
             var best = Splits(samples, speeds.Length).Min(counts => counts.Zip(speeds, (count, speed) => count / speed).Max());
             Assert.Equal(best, split.Length(speeds), 1e-9);

@@ -95,6 +95,19 @@ public sealed class JobRunTests
     }
 
     [Fact]
+    public void Slow_nodes_cost_what_they_are_slower_by()
+    {
+        var options = Options(Studies.Restart(Studies.Instant)) with { Cluster = new() { PerNode = 1, RespawnSeconds = 0, Spares = 0, Slow = 1, SlowSpeed = 0.5 } };
+        var all = Play(options, 1_000);
+        Assert.Equal((50, 500.0, 500.0), (all.Steps, Math.Round(all.Shares.Useful, 6), Math.Round(all.Shares.Degraded, 6)));
+        // A few of them: the slowest sets the pace of equal shares, and less work for them makes up for it.
+        var few = options.Cluster with { Slow = 0.2 };
+        var elastic = Options(Studies.Elastic(Studies.Instant)) with { Job = options.Job with { Samples = 32 }, Cluster = few };
+        Assert.Equal(50, Play(options with { Cluster = few }, 1_000).Steps);
+        Assert.InRange(Play(elastic, 1_000).Steps, 80, 99);
+    }
+
+    [Fact]
     public void A_job_without_a_whole_path_waits_for_nodes()
     {
         var options = Options(new("drop-replica", typeof(DropReplicaRecovery), new DropReplicaRecoveryOptions { Times = Studies.Instant })) with { Accelerators = [4], Cluster = new() { PerNode = 1, RespawnSeconds = 300, Spares = 0 } };

@@ -54,10 +54,30 @@ public sealed class RecipeTests : IDisposable
     }
 
     [Fact]
+    public void A_slow_rank_gets_less_work_where_work_is_split_and_sets_the_pace_elsewhere()
+    {
+        // One stage, waves of 12 samples over 4 ranks of which one has half the speed: 4 a rank and 2 for it, against 3 for each.
+        var options = Studies.Bind("{ accelerators: [], policies: [restart, drop-replica, reroute, elastic], job: { stages: 1, layers: 4, samples: 3, waves: 4 }, cases: { data: 4, losses: { none: [], it: [2.0] }, speeds: { 2.0: 0.5 } } }");
+        var (none, it) = (Simulator.Run(options).Cases[0], Simulator.Run(options).Cases[1]);
+        Assert.Equal([2, 2, 2, 4.0 / 3], none.Entries.Select(entry => Math.Round(entry.StepFactor!.Value, 12)), (a, b) => Math.Abs(a - b) < 1e-9);
+        // Without it the others take 4 samples each.
+        Assert.Equal(4.0 / 3, it.Entries[3].StepFactor!.Value, 1e-9);
+    }
+
+    [Theory]
+    [InlineData("9.0: 0.5", "path.stage")]
+    [InlineData("0.0: 0", "above 0")]
+    public void Speeds_of_ranks_that_are_not_there_are_refused(string speeds, string problem)
+    {
+        var refused = Assert.Throws<PerennialException>(() => Studies.Bind($"{{ accelerators: [], cases: {{ data: 4, speeds: {{ {speeds} }} }} }}"));
+        Assert.Contains(problem, refused.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void The_guide_shows_what_its_recipes_print()
     {
         var guide = File.ReadAllText(Path.Combine(Studies.Root, "docs/simulate.md")).ReplaceLineEndings("\n");
-        foreach (var name in new[] { "cluster", "losses" })
+        foreach (var name in new[] { "cluster", "losses", "stragglers" })
         {
             var path = Path.Combine(Studies.Root, "recipes/simulate", name + ".yaml");
             var printed = SimulationText.Of(Simulator.Run(SimulationRecipe.Load(path, Studies.Components)));

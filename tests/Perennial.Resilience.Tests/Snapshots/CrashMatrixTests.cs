@@ -215,7 +215,7 @@ public sealed class CrashMatrixTests
         Assert.Contains(report.Lines, line => line.Contains("the disk checkpoint is needed", StringComparison.Ordinal));
         var again = cluster.Choose();
         Assert.Null(again.Step);
-        Assert.Contains(again.Reasons, reason => reason.Contains("ranks 0, 1 lost it", StringComparison.Ordinal));
+        Assert.Contains(again.Reasons, reason => reason.Contains("rank 0, rank 1 lost it", StringComparison.Ordinal));
     }
 
     [Theory]

@@ -9,7 +9,6 @@ public sealed class SafetensorsTensor
     private readonly nint pointer;
     private readonly ReadOnlyMemory<byte> memory;
     private readonly SafetensorsFill? fill;
-    private byte[]? buffer;
 
     private SafetensorsTensor(string name, SafetensorsType type, IReadOnlyList<long> shape, nint pointer, ReadOnlyMemory<byte> memory, SafetensorsFill? fill = null)
     {
@@ -55,17 +54,13 @@ public sealed class SafetensorsTensor
         return new SafetensorsTensor(name, type, shape, 0, default, fill);
     }
 
-    /// <summary>A part of the bytes; valid until the next one is asked for.</summary>
-    internal ReadOnlySpan<byte> Part(long from, int length)
-    {
-        if (fill is null) return Lying(from, length);
-        if (buffer is null || buffer.Length < length) buffer = new byte[length];
-        var part = buffer.AsSpan(0, length);
-        fill(from, part);
-        if (from + length == ByteLength) buffer = null;
-        return part;
-    }
+    /// <summary>Whether parts are made, by <see cref="Make"/>; else they lie somewhere.</summary>
+    internal bool IsMade => fill is not null;
 
-    private unsafe ReadOnlySpan<byte> Lying(long from, int length) =>
+    /// <summary>Makes a part.</summary>
+    internal void Make(long from, Span<byte> destination) => fill!(from, destination);
+
+    /// <summary>A part that lies somewhere.</summary>
+    internal unsafe ReadOnlySpan<byte> Lying(long from, int length) =>
         pointer != 0 ? new ReadOnlySpan<byte>((byte*)pointer + from, length) : memory.Span.Slice((int)from, length);
 }

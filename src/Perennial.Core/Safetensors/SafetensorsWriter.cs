@@ -41,21 +41,44 @@ public static class SafetensorsWriter
         {
             hash.Append(header);
             stream.Write(header);
-            var (written, handedOn) = ((long)header.Length, 0L);
-            foreach (var tensor in ordered)
+            var handedOn = 0L;
+            void Put(ReadOnlySpan<byte> part)
             {
-                for (var at = 0L; at < tensor.ByteLength; at += Chunk)
-                {
-                    var part = tensor.Part(at, (int)Math.Min(Chunk, tensor.ByteLength - at));
-                    hash.Append(part);
-                    stream.Write(part);
-                    written += part.Length;
-                    if (written - handedOn < WriteBack) continue;
-                    AtomicFile.BeginWriteBack(stream, handedOn, written - handedOn);
-                    handedOn = written;
-                }
-                bytes += tensor.ByteLength;
+                hash.Append(part);
+                stream.Write(part);
+                bytes += part.Length;
+                if (bytes - handedOn < WriteBack) return;
+                AtomicFile.BeginWriteBack(stream, handedOn, bytes - handedOn);
+                handedOn = bytes;
             }
+            // While one part is hashed and written the next is made: either takes about as long.
+            byte[][]? buffers = null;
+            var (writing, turn) = (Task.CompletedTask, 0);
+            try
+            {
+                foreach (var tensor in ordered)
+                    for (var at = 0L; at < tensor.ByteLength; at += Chunk)
+                    {
+                        var (from, length) = (at, (int)Math.Min(Chunk, tensor.ByteLength - at));
+                        if (!tensor.IsMade)
+                        {
+                            writing.GetAwaiter().GetResult();
+                            Put(tensor.Lying(from, length));
+                            continue;
+                        }
+                        buffers ??= [new byte[Chunk], new byte[Chunk]];
+                        var buffer = buffers[turn++ % 2];
+                        tensor.Make(from, buffer.AsSpan(0, length));
+                        writing.GetAwaiter().GetResult();
+                        writing = Task.Run(() => Put(buffer.AsSpan(0, length)));
+                    }
+            }
+            finally
+            {
+                // Never two at the file at once, and nothing is left behind at it.
+                ((IAsyncResult)writing).AsyncWaitHandle.WaitOne();
+            }
+            writing.GetAwaiter().GetResult();
         });
         return new SafetensorsWritten(bytes, Convert.ToHexStringLower(hash.GetCurrentHash()));
     }

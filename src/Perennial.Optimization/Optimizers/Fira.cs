@@ -36,7 +36,7 @@ public sealed class Fira : IEntryOptimizer
     private readonly ProjectedMoments moments;
     private readonly Tensor norms;
     private readonly Dictionary<string, int> numbers;
-    private readonly Dictionary<(long, long), Tensor> scratch = [];
+    private readonly ScratchPool scratches = new();
 
     /// <summary>Bases and moments start at zero; the first step makes the first bases and is not limited.</summary>
     public Fira(FiraOptions options, FlatParameters parameters)
@@ -72,13 +72,13 @@ public sealed class Fira : IEntryOptimizer
     {
         moments.Dispose();
         norms.Dispose();
-        foreach (var tensor in scratch.Values) tensor.Dispose();
+        scratches.Dispose();
     }
 
     private unsafe void Update(MatrixPart part, Tensor projected, Tensor gradient, Tensor values, long step, double rate, double gradientScale)
     {
         var low = moments.Low;
-        var residual = Scratch(part);
+        var residual = scratches.Rent(part.Rows, part.Columns);
         residual.copy_(gradient);
         low.CarryBack(part, projected, residual, 1, -1);
         // Norms along the projected side: one number for every row or column that the residual shares.
@@ -95,11 +95,6 @@ public sealed class Fira : IEntryOptimizer
         if (part.Entry.Decays && options.Decay > 0) values.mul_(1 - rate * options.Decay);
         values.add_(residual, alpha: -rate * shrink);
         low.CarryBack(part, projected, values, 1, -rate * options.Scale);
-    }
-
-    private Tensor Scratch(MatrixPart part)
-    {
-        if (!scratch.TryGetValue((part.Rows, part.Columns), out var kept)) scratch.Add((part.Rows, part.Columns), kept = HugePages.Empty(ScalarType.Float32, part.Rows, part.Columns));
-        return kept;
+        scratches.Return(residual);
     }
 }

@@ -60,7 +60,6 @@ public sealed record MuonOptions : AdamOptions
 [Component("muon")]
 public sealed class Muon : IEntryOptimizer
 {
-    private const long LargestAlone = 1 << 20;
     private readonly MuonOptions options;
     private readonly FlatParameters parameters;
     private readonly AdamMoments rest;
@@ -104,11 +103,7 @@ public sealed class Muon : IEntryOptimizer
     {
         ArgumentNullException.ThrowIfNull(entries);
         rest.Step(entries, options.Adam(step, rate * options.OtherRate, gradientScale));
-        // Small matrices go a thread each, which wastes less than sharing every product; the result is the same.
-        var matrices = entries.SelectMany(entry => parts.GetValueOrDefault(entry.Name) ?? []).ToLookup(part => part.Rows * part.Columns <= LargestAlone);
-        foreach (var part in matrices[false]) Update(part, rate, (float)gradientScale);
-        var small = matrices[true].OrderByDescending(part => part.Rows * part.Columns).ToList();
-        ThreadTeam.For(small.Count, i => Update(small[i], rate, (float)gradientScale));
+        MatrixPart.ForEach(entries.SelectMany(entry => parts.GetValueOrDefault(entry.Name) ?? []), part => Update(part, rate, (float)gradientScale));
     }
 
     /// <inheritdoc/>

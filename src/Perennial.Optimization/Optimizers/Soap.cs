@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.ComponentModel.DataAnnotations;
 using Perennial.Core;
 using Perennial.Tensors;
@@ -61,13 +60,12 @@ public sealed record SoapOptions : IOptimizerOptions, IPeriodicOptions, IValidat
 [Component("soap")]
 public sealed class Soap : IEntryOptimizer
 {
-    private const long LargestAlone = 1 << 20;
     private readonly SoapOptions options;
     private readonly FlatParameters parameters;
     private readonly AdamMoments rest;
     private readonly Dictionary<string, (long Element, long Side)> places = new(StringComparer.Ordinal);
     private readonly Tensor first, second, covariances, bases;
-    private readonly ConcurrentDictionary<(long Rows, long Columns), ConcurrentBag<Tensor[]>> idle = [];
+    private readonly ScratchPool scratches = new();
 
     /// <summary>Everything starts at zero.</summary>
     public Soap(SoapOptions options, FlatParameters parameters)
@@ -118,28 +116,24 @@ public sealed class Soap : IEntryOptimizer
     {
         var adam = new AdamStep(step, rate, gradientScale, options.Betas[0], options.Betas[1], options.Epsilon, options.Decay);
         rest.Step(entries, adam);
-        // Small matrices go a thread each: a QR decomposition of a few hundred rows keeps one thread busy and no more.
-        var matrices = MatrixPart.Of(entries).ToLookup(part => part.Rows * part.Columns <= LargestAlone);
-        foreach (var part in matrices[false]) Update(part, adam);
-        var small = matrices[true].OrderByDescending(part => part.Rows * part.Columns).ToList();
-        ThreadTeam.For(small.Count, i => Update(small[i], adam));
+        MatrixPart.ForEach(MatrixPart.Of(entries), part => Update(part, adam));
     }
 
     /// <inheritdoc/>
     public void Dispose()
     {
         rest.Dispose();
-        foreach (var tensor in idle.Values.SelectMany(bag => bag).SelectMany(scratch => scratch).Concat([first, second, covariances, bases])) tensor.Dispose();
+        scratches.Dispose();
+        foreach (var tensor in new[] { first, second, covariances, bases }) tensor.Dispose();
     }
 
     private static long Sides(MatrixPart part) => part.Rows * part.Rows + part.Columns * part.Columns;
 
     private void Update(MatrixPart part, AdamStep adam)
     {
-        var bag = idle.GetOrAdd((part.Rows, part.Columns), _ => []);
-        if (!bag.TryTake(out var scratch)) scratch = [.. Enumerable.Range(0, 4).Select(_ => HugePages.Empty(ScalarType.Float32, part.Rows, part.Columns))];
+        Tensor[] scratch = [.. Enumerable.Range(0, 4).Select(_ => scratches.Rent(part.Rows, part.Columns))];
         Update(part, adam, scratch);
-        bag.Add(scratch);
+        foreach (var tensor in scratch) scratches.Return(tensor);
     }
 
     private void Update(MatrixPart part, AdamStep adam, Tensor[] scratch)

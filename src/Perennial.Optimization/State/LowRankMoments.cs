@@ -17,7 +17,7 @@ internal sealed class LowRankMoments : IDisposable
     private readonly int rank;
     private readonly Dictionary<(string, int), (long Basis, long Moment)> places = [];
     private readonly Tensor basis, first, second;
-    private readonly Dictionary<(long, long), Tensor> scratch = [];
+    private readonly ScratchPool scratches = new();
 
     /// <param name="name">Prefix of the slots' names.</param>
     /// <param name="parameters">The parameters.</param>
@@ -74,16 +74,19 @@ internal sealed class LowRankMoments : IDisposable
         Basis(part).copy_(leading * signs);
     }
 
-    /// <summary>R, dense, in a scratch that lives until the next call for its shape.</summary>
+    /// <summary>R, dense, in a scratch; give it back with <see cref="Return"/>.</summary>
     public Tensor Project(MatrixPart part, Tensor gradient)
     {
         var r = RankOf(part, rank);
-        var result = part.Rows >= part.Columns ? Scratch(part.Rows, r) : Scratch(r, part.Columns);
+        var result = part.Rows >= part.Columns ? scratches.Rent(part.Rows, r) : scratches.Rent(r, part.Columns);
         using var scope = NewDisposeScope();
         if (part.Rows >= part.Columns) result.addmm_(gradient, Basis(part), 0, 1);
         else result.addmm_(Basis(part).t(), gradient, 0, 1);
         return result;
     }
+
+    /// <summary>Takes R's scratch back.</summary>
+    public void Return(Tensor projected) => scratches.Return(projected);
 
     /// <summary>target ← beta·target + alpha·(R carried back).</summary>
     public void CarryBack(MatrixPart part, Tensor projected, Tensor target, double beta, double alpha)
@@ -106,18 +109,13 @@ internal sealed class LowRankMoments : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        foreach (var tensor in scratch.Values.Append(basis).Append(first).Append(second)) tensor.Dispose();
+        scratches.Dispose();
+        foreach (var tensor in new[] { basis, first, second }) tensor.Dispose();
     }
 
     private Tensor Basis(MatrixPart part)
     {
         var r = RankOf(part, rank);
         return basis.narrow(0, places[(part.Entry.Name, part.Number)].Basis, part.Short * r).view(part.Short, r);
-    }
-
-    private Tensor Scratch(long rows, long columns)
-    {
-        if (!scratch.TryGetValue((rows, columns), out var kept)) scratch.Add((rows, columns), kept = HugePages.Empty(ScalarType.Float32, rows, columns));
-        return kept;
     }
 }

@@ -48,6 +48,20 @@ internal sealed record MatrixPart(FlatEntry Entry, int Number, long Rows, long C
         }
     }
 
+    /// <summary>
+    /// Does something with every matrix: small ones go a thread each, largest first, which wastes less than sharing every operation; others come one
+    /// after another and have all threads. Results must not depend on the order.
+    /// </summary>
+    public static void ForEach(IEnumerable<MatrixPart> parts, Action<MatrixPart> body)
+    {
+        const long largestAlone = 1 << 20;
+        var matrices = parts.ToLookup(part => part.Rows * part.Columns <= largestAlone);
+        foreach (var part in matrices[false]) body(part);
+        var small = matrices[true].OrderByDescending(part => part.Rows * part.Columns).ToList();
+        // In a team of several even where there is one, which leaves each a single thread for its operations: the bits must not depend on how many go at once.
+        if (small.Count > 0) ThreadTeam.For(Math.Max(2, small.Count), i => { if (i < small.Count) body(small[i]); });
+    }
+
     /// <summary>Refuses a part of a tensor: what is orthogonalized, projected or factored must be whole.</summary>
     /// <exception cref="PerennialException">Exit 2.</exception>
     public static void RequireWhole(FlatEntry entry)

@@ -39,18 +39,20 @@ internal sealed class ProjectedMoments : IDisposable
     /// <summary>Slots of everything that is no matrix.</summary>
     public IReadOnlyList<StateSlot> RestSlots => rest.Slots;
 
-    /// <summary>One step over some entries: AdamW on what is no matrix, <paramref name="update"/> on every matrix.</summary>
+    /// <summary>One step over some entries: AdamW on what is no matrix, <paramref name="update"/> on every matrix, of which several go at once.</summary>
     public void Step(IReadOnlyList<FlatEntry> entries, long step, double rate, double gradientScale, Update update)
     {
         rest.Step(entries, options.Adam(step, options.RestRate(rate), gradientScale));
-        foreach (var part in MatrixPart.Of(entries))
+        MatrixPart.ForEach(MatrixPart.Of(entries), part =>
         {
             using var scope = NewDisposeScope();
             using var _ = no_grad();
             var (gradient, values) = (part.View(parameters.Gradients, parameters.GradientOffset(part.Entry)), part.View(parameters.Values, part.Entry.Offset));
             if (options.IsRefresh(step)) Low.Refresh(part, gradient);
-            update(part, Low.Project(part, gradient), gradient, values);
-        }
+            var projected = Low.Project(part, gradient);
+            update(part, projected, gradient, values);
+            Low.Return(projected);
+        });
     }
 
     /// <inheritdoc/>

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.IO.Hashing;
 using Perennial.Core;
 using Perennial.Core.Safetensors;
@@ -5,13 +6,14 @@ using Perennial.Resilience.Plans;
 
 namespace Perennial.Resilience.Universal;
 
-/// <summary>One mapped file of a checkpoint whose chunks are checked when they are first touched.</summary>
+/// <summary>One mapped file of a checkpoint whose chunks are checked when they are first touched, from any thread.</summary>
 internal sealed class CheckedFile : IDisposable
 {
     private readonly SafetensorsFile file;
     private readonly UniversalFile index;
     private readonly int chunkBytes;
-    private readonly Dictionary<string, bool[]> known = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<string, bool[]> known = new(StringComparer.Ordinal);
+    private long bytesRead;
 
     /// <exception cref="PerennialException">Exit 3: the file is missing, damaged, or of another save.</exception>
     public CheckedFile(string folder, UniversalFile index, string save, int chunkBytes)
@@ -25,7 +27,7 @@ internal sealed class CheckedFile : IDisposable
     }
 
     /// <summary>Bytes of the chunks touched so far.</summary>
-    public long BytesRead { get; private set; }
+    public long BytesRead => Interlocked.Read(ref bytesRead);
 
     /// <summary>A slot's data, nothing checked.</summary>
     public FlatBytes Slot(string slot)
@@ -49,14 +51,14 @@ internal sealed class CheckedFile : IDisposable
     {
         var entry = file[slot];
         var hashes = index.Chunks.GetValueOrDefault(slot) ?? [];
-        if (!known.TryGetValue(slot, out var done)) known[slot] = done = new bool[hashes.Count];
+        var done = known.GetOrAdd(slot, (_, count) => new bool[count], hashes.Count);
         if (chunk >= hashes.Count || chunk * chunkBytes >= entry.ByteLength) throw PerennialException.Damaged($"{file.Path}: slot '{slot}' has {entry.ByteLength} bytes, fewer than the manifest says");
         if (done[chunk]) return;
         var bytes = file.Bytes(entry, chunk * chunkBytes, (int)Math.Min(chunkBytes, entry.ByteLength - chunk * chunkBytes));
         if (Convert.ToHexStringLower(XxHash128.Hash(bytes)) != hashes[(int)chunk])
             throw PerennialException.Damaged($"{file.Path}: slot '{slot}', bytes {chunk * chunkBytes} to {chunk * chunkBytes + bytes.Length} do not match their checksum");
         done[chunk] = true;
-        BytesRead += bytes.Length;
+        Interlocked.Add(ref bytesRead, bytes.Length);
     }
 
     public void Dispose() => file.Dispose();

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 
 namespace Perennial.Resilience.Universal;
 
@@ -78,7 +79,7 @@ public readonly record struct ContentDigest(ulong A, ulong B, long Elements)
         return bits ^ bits >> 29;
     }
 
-    /// <summary>The same sums, four elements at a time. Each call takes whole vectors and tells how many bytes that were.</summary>
+    /// <summary>The same sums, four elements at a time, in registers. Each call takes whole vectors and tells how many bytes that were.</summary>
     private ref struct Lanes(ulong first)
     {
         private Vector256<ulong> sumA, sumB;
@@ -90,53 +91,69 @@ public readonly record struct ContentDigest(ulong A, ulong B, long Elements)
         public int Take8(ReadOnlySpan<byte> bytes)
         {
             var vectors = MemoryMarshal.Cast<byte, Vector256<ulong>>(bytes);
-            foreach (var vector in vectors) Take(vector);
+            var (a, b, atA, atB) = (sumA, sumB, indexA, indexB);
+            foreach (var vector in vectors) Take(vector, ref a, ref b, ref atA, ref atB);
+            (sumA, sumB, indexA, indexB) = (a, b, atA, atB);
             return vectors.Length * Vector256<byte>.Count;
         }
 
         public int Take4(ReadOnlySpan<byte> bytes)
         {
-            var vectors = MemoryMarshal.Cast<byte, Vector256<uint>>(bytes);
-            foreach (var vector in vectors) Take(vector);
-            return vectors.Length * Vector256<byte>.Count;
+            var vectors = MemoryMarshal.Cast<byte, Vector128<uint>>(bytes);
+            var (a, b, atA, atB) = (sumA, sumB, indexA, indexB);
+            foreach (var vector in vectors) Take(Wide(vector), ref a, ref b, ref atA, ref atB);
+            (sumA, sumB, indexA, indexB) = (a, b, atA, atB);
+            return vectors.Length * Vector128<byte>.Count;
         }
 
         public int Take2(ReadOnlySpan<byte> bytes)
         {
-            var vectors = MemoryMarshal.Cast<byte, Vector256<ushort>>(bytes);
+            var vectors = MemoryMarshal.Cast<byte, Vector128<ushort>>(bytes);
+            var (a, b, atA, atB) = (sumA, sumB, indexA, indexB);
             foreach (var vector in vectors)
             {
-                var (low, high) = Vector256.Widen(vector);
-                Take(low);
-                Take(high);
+                var (low, high) = Vector128.Widen(vector);
+                Take(Wide(low), ref a, ref b, ref atA, ref atB);
+                Take(Wide(high), ref a, ref b, ref atA, ref atB);
             }
-            return vectors.Length * Vector256<byte>.Count;
+            (sumA, sumB, indexA, indexB) = (a, b, atA, atB);
+            return vectors.Length * Vector128<byte>.Count;
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private void Take(Vector256<uint> bits)
+        private static Vector256<ulong> Wide(Vector128<uint> bits)
         {
-            var (low, high) = Vector256.Widen(bits);
-            Take(low);
-            Take(high);
+            if (Avx2.IsSupported) return Avx2.ConvertToVector256Int64(bits).AsUInt64();
+            var (low, high) = Vector128.Widen(bits);
+            return Vector256.Create(low, high);
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private void Take(Vector256<ulong> bits)
+        private static void Take(Vector256<ulong> bits, ref Vector256<ulong> a, ref Vector256<ulong> b, ref Vector256<ulong> atA, ref Vector256<ulong> atB)
         {
-            sumA += Mix(bits ^ indexA, Vector256.Create(OuterA), Vector256.Create(InnerA));
-            sumB += Mix(bits ^ indexB, Vector256.Create(OuterB), Vector256.Create(InnerB));
-            indexA += Vector256.Create(unchecked(4 * IndexA));
-            indexB += Vector256.Create(unchecked(4 * IndexB));
+            a += Mix(bits ^ atA, OuterA, InnerA);
+            b += Mix(bits ^ atB, OuterB, InnerB);
+            atA += Vector256.Create(unchecked(4 * IndexA));
+            atB += Vector256.Create(unchecked(4 * IndexB));
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private static Vector256<ulong> Mix(Vector256<ulong> bits, Vector256<ulong> outer, Vector256<ulong> inner)
+        private static Vector256<ulong> Mix(Vector256<ulong> bits, ulong outer, ulong inner)
         {
-            bits *= outer;
+            bits = Times(bits, outer);
             bits ^= bits >>> 32;
-            bits *= inner;
+            bits = Times(bits, inner);
             return bits ^ bits >>> 29;
+        }
+
+        /// <summary>The product modulo 2^64. Processors without products of 64 bits have those of 32: three of them, for the fourth lies above.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static Vector256<ulong> Times(Vector256<ulong> bits, ulong factor)
+        {
+            if (!Avx2.IsSupported || Avx512DQ.VL.IsSupported) return bits * Vector256.Create(factor);
+            var (low, high) = (Vector256.Create((ulong)(uint)factor).AsUInt32(), Vector256.Create(factor >> 32).AsUInt32());
+            var crossed = Avx2.Multiply((bits >>> 32).AsUInt32(), low) + Avx2.Multiply(bits.AsUInt32(), high);
+            return Avx2.Multiply(bits.AsUInt32(), low) + (crossed << 32);
         }
     }
 }

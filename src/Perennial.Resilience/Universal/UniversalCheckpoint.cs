@@ -70,9 +70,10 @@ public sealed class UniversalCheckpoint : IDisposable
     /// <exception cref="PerennialException">Exit 3: the first fault found.</exception>
     public long Verify()
     {
-        foreach (var slot in Manifest.Stored.Slots)
-            for (var file = 0; file < Manifest.Files.Count; file++)
-                if (slot.Layout.Ranks[file].Bytes > 0) Checked(slot.Slot.Name, file, 0, slot.Layout.Ranks[file].Bytes, 1, 0);
+        Concurrent.For(Manifest.Files.Count, Concurrent.Files, file =>
+        {
+            foreach (var slot in Manifest.Stored.Slots.Where(slot => slot.Layout.Ranks[file].Bytes > 0)) Checked(slot.Slot.Name, file, 0, slot.Layout.Ranks[file].Bytes, 1, 0);
+        });
         return files.Values.Sum(file => file.BytesRead);
     }
 
@@ -179,7 +180,11 @@ public sealed class UniversalCheckpoint : IDisposable
 
     private CheckedFile File(int index)
     {
-        if (!files.TryGetValue(index, out var file)) files.Add(index, file = new CheckedFile(Folder, Manifest.Files[index], Manifest.Save, Manifest.ChunkBytes));
-        return file;
+        // Converters read from several threads.
+        lock (files)
+        {
+            if (!files.TryGetValue(index, out var file)) files.Add(index, file = new CheckedFile(Folder, Manifest.Files[index], Manifest.Save, Manifest.ChunkBytes));
+            return file;
+        }
     }
 }

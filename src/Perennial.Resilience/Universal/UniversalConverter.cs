@@ -7,8 +7,8 @@ using Perennial.Resilience.Plans;
 namespace Perennial.Resilience.Universal;
 
 /// <summary>
-/// Rewrites checkpoints without a model: into files for another layout, into one file a tensor, and back. Memory is one part of the
-/// writer (1 MiB) and the mapped pages, whatever the model's size. What was written is read back and judged by the transition gate
+/// Rewrites checkpoints without a model: into files for another layout, into one file a tensor, and back. Memory is what the writers of a few
+/// files need (2 MiB each) and the mapped pages, whatever the model's size. What was written is read back and judged by the transition gate
 /// before the manifest appears.
 /// </summary>
 public static class UniversalConverter
@@ -47,15 +47,15 @@ public static class UniversalConverter
     {
         ArgumentNullException.ThrowIfNull(source);
         var live = target ?? StoredLayout.Atoms(source.Layout);
-        var origin = new Origin(Guid.NewGuid().ToString("N"), UniversalWriter.DefaultChunk, null,
-            (slot, file) => new CopyWindow(TransferPlan.For(file, source.Layout.Find(slot.Slot.Name)!.Layout, slot.Layout), rank => source.Buffer(slot.Slot.Name, rank)), _ => source.Summary);
+        var origin = new Origin(Guid.NewGuid().ToString("N"), UniversalWriter.DefaultChunk, null, source.Progress,
+            (slot, file) => new CopyWindow(TransferPlan.For(file, source.Layout.Find(slot.Slot.Name)!.Layout, slot.Layout), rank => source.Buffer(slot.Slot.Name, rank)), _ => source.Summary, source.IsMapped ? Concurrent.Files : 1);
         return Rewrite(origin, folder, live, target is null ? live : StoredLayout.Duty(live), target is null ? TensorName : RankName);
     }
 
-    private sealed record Origin(string Save, int ChunkBytes, Canary? Canary, Func<SlotLayout, int, CopyWindow> Window, Func<StateLayout, StateSummary> Expected);
+    private sealed record Origin(string Save, int ChunkBytes, Canary? Canary, ProgressRecord Progress, Func<SlotLayout, int, CopyWindow> Window, Func<StateLayout, StateSummary> Expected, int AtOnce);
 
     private static Origin Of(UniversalCheckpoint source) =>
-        new(source.Manifest.Save, source.Manifest.ChunkBytes, source.Manifest.Canary, (slot, file) => source.Window(slot.Slot.Name, slot.Layout, file), source.Expected);
+        new(source.Manifest.Save, source.Manifest.ChunkBytes, source.Manifest.Canary, source.Manifest.Summary.Progress, (slot, file) => source.Window(slot.Slot.Name, slot.Layout, file), source.Expected, Concurrent.Files);
 
     private static void RequireOther(UniversalCheckpoint source, StateLayout live)
     {
@@ -65,17 +65,21 @@ public static class UniversalConverter
 
     private static UniversalManifest Rewrite(Origin source, string folder, StateLayout live, StateLayout stored, Func<int, string> name)
     {
-        var expected = source.Expected(live);
-        var files = new List<UniversalFile>();
-        var evidence = new List<Task<RankEvidence>>();
-        for (var file = 0; file < stored.Ranks; file++)
+        var (files, evidence) = (new UniversalFile[stored.Ranks], new RankEvidence[stored.Ranks]);
+        StateSummary? judged = null;
+        // While one file waits for the disk, others are made and read back, and the source is read for what it should come to.
+        Concurrent.For(stored.Ranks + 1, source.AtOnce, file =>
         {
-            files.Add(ShardFile.Write(Path.Combine(folder, name(file)), source.Save, stored, file, source.ChunkBytes, slot => source.Window(slot, file)));
-            // Read back while the next one is on its way to the disk.
-            var (index, path) = (file, Path.Combine(folder, files[file].Name));
-            evidence.Add(Task.Run(() => ReadBack(path, stored, index, expected.Progress)));
-        }
-        TransitionGate.Require(expected, stored, Task.WhenAll(evidence).GetAwaiter().GetResult());
+            if (file == stored.Ranks)
+            {
+                judged = source.Expected(live);
+                return;
+            }
+            files[file] = ShardFile.Write(Path.Combine(folder, name(file)), source.Save, stored, file, source.ChunkBytes, slot => source.Window(slot, file));
+            evidence[file] = ReadBack(Path.Combine(folder, files[file].Name), stored, file, source.Progress);
+        });
+        var expected = judged!;
+        TransitionGate.Require(expected, stored, evidence);
         var slots = live.Slots.Zip(stored.Slots, (memory, disk) => new UniversalSlot(memory.Slot, memory.Layout, disk.Layout)).ToList();
         var summary = expected with { Slots = [.. expected.Slots.Select(slot => slot with { LayoutHash = live.Find(slot.Slot.Name)!.Layout.HashText })] };
         var manifest = new UniversalManifest(UniversalManifest.CurrentFormat, source.Save, live.Shape.ToString(), source.ChunkBytes, slots, files, summary, source.Canary);

@@ -27,7 +27,7 @@ public sealed class SafetensorsRoundTripTests : IDisposable
             var entry = file[tensor.Name];
             Assert.Equal((tensor.Type, tensor.ByteLength), (entry.Type, entry.ByteLength));
             Assert.Equal(tensor.Shape, entry.Shape);
-            Assert.True(file.Bytes(entry).SequenceEqual(tensor.Part(0, (int)tensor.ByteLength)));
+            Assert.True(file.Bytes(entry).SequenceEqual(tensor.Lying(0, (int)tensor.ByteLength)));
             Assert.Equal(0, file.Pointer(entry) % entry.Type.Size());
         }
     }, iter: 60, threads: 1);

@@ -51,34 +51,29 @@ public static class SafetensorsWriter
                 AtomicFile.BeginWriteBack(stream, handedOn, bytes - handedOn);
                 handedOn = bytes;
             }
-            // While one part is hashed and written the next is made: either takes about as long.
-            byte[][]? buffers = null;
-            var (writing, turn) = (Task.CompletedTask, 0);
+            WriteBehind? behind = null;
             try
             {
                 foreach (var tensor in ordered)
                     for (var at = 0L; at < tensor.ByteLength; at += Chunk)
                     {
                         var (from, length) = (at, (int)Math.Min(Chunk, tensor.ByteLength - at));
-                        if (!tensor.IsMade)
+                        if (tensor.IsMade)
                         {
-                            writing.GetAwaiter().GetResult();
-                            Put(tensor.Lying(from, length));
+                            // While one part is hashed and written the next is made: either takes about as long.
+                            behind ??= new(Chunk, (buffer, count) => Put(buffer.AsSpan(0, count)));
+                            behind.Write(length, buffer => tensor.Make(from, buffer.AsSpan(0, length)));
                             continue;
                         }
-                        buffers ??= [new byte[Chunk], new byte[Chunk]];
-                        var buffer = buffers[turn++ % 2];
-                        tensor.Make(from, buffer.AsSpan(0, length));
-                        writing.GetAwaiter().GetResult();
-                        writing = Task.Run(() => Put(buffer.AsSpan(0, length)));
+                        behind?.Flush();
+                        Put(tensor.Lying(from, length));
                     }
+                behind?.Flush();
             }
             finally
             {
-                // Never two at the file at once, and nothing is left behind at it.
-                ((IAsyncResult)writing).AsyncWaitHandle.WaitOne();
+                behind?.Dispose();
             }
-            writing.GetAwaiter().GetResult();
         });
         return new SafetensorsWritten(bytes, Convert.ToHexStringLower(hash.GetCurrentHash()));
     }

@@ -41,6 +41,9 @@ internal static class DynamicMap
     /// <param name="Next">Smallest magnitude that belongs to the band behind, by band.</param>
     internal readonly record struct Tables(Vector256<float> Slope, Vector256<float> Start, Vector256<float> RanksPerUnit, Vector256<float> Next)
     {
+        /// <summary>The same with every value multiplied, for <see cref="Decode"/>.</summary>
+        public Tables Times(float factor) => this with { Slope = Slope * factor, Start = Start * factor };
+
         /// <summary>The tables of one of the two maps.</summary>
         public static Tables Of(bool signed)
         {

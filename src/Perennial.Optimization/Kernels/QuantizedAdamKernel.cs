@@ -53,17 +53,17 @@ internal readonly unsafe struct QuantizedAdamKernel(AdamStep step)
     private void Whole(float* p, float* g, byte* m, byte* v, ref float scale1, ref float scale2, float keep)
     {
         float* firsts = stackalloc float[DynamicMap.Block], seconds = stackalloc float[DynamicMap.Block];
+        // What a code means is decayed already, and what the gradient is multiplied by is one factor: so every number is rounded once, not three times.
         var (signed, unsigned) = (Signed, Unsigned);
-        var (old1, old2) = (Vector256.Create(scale1), Vector256.Create(scale2));
-        var (decay1, decay2, factor) = (Vector256.Create(beta1), Vector256.Create(beta2), Vector256.Create(scale));
-        var (rest1, rest2) = (Vector256.Create(1 - beta1), Vector256.Create(1 - beta2));
+        var (first, second) = (signed.Times(scale1 * beta1), unsigned.Times(scale2 * beta2));
+        var (rest1, rest2) = (Vector256.Create((1 - beta1) * scale), Vector256.Create((1 - beta2) * scale * scale));
         var (move, root, small, kept) = (Vector256.Create(-size), Vector256.Create(correction), Vector256.Create(epsilon), Vector256.Create(keep));
         Vector256<float> most1 = default, most2 = default;
         for (var i = 0; i < DynamicMap.Block; i += 8)
         {
-            var gradient = Vector256.Load(g + i) * factor;
-            var moment = Vector256.FusedMultiplyAdd(DynamicMap.Decode(Load(m + i), signed, signed: true) * old1, decay1, gradient * rest1);
-            var square = Vector256.FusedMultiplyAdd(DynamicMap.Decode(Load(v + i), unsigned, signed: false) * old2, decay2, gradient * gradient * rest2);
+            var gradient = Vector256.Load(g + i);
+            var moment = Vector256.FusedMultiplyAdd(gradient, rest1, DynamicMap.Decode(Load(m + i), first, signed: true));
+            var square = Vector256.FusedMultiplyAdd(gradient * gradient, rest2, DynamicMap.Decode(Load(v + i), second, signed: false));
             moment.Store(firsts + i);
             square.Store(seconds + i);
             most1 = Vector256.MaxNative(most1, Vector256.Abs(moment));

@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using Perennial.Resilience.Groups;
+using Perennial.Resilience.Snapshots;
 
 namespace Perennial.EndToEnd;
 
@@ -64,6 +65,8 @@ public class LaunchTests
         Assert.DoesNotContain("died", told.Result, StringComparison.Ordinal);
         var last = (long)events.Last(line => (string?)line["event"] == "step")["step"]!;
         Assert.True(Directory.Exists(place[$"stopped/checkpoints/step-{last}"]), $"step {last} is not on disk: {told.Result}");
+        // What is on the disk is not kept in memory as well.
+        Assert.False(Directory.Exists(SnapshotHostOptions.DefaultFolder(Guid.Parse(File.ReadAllText(place["stopped/snapshot-id.txt"]).Trim()), "node0")));
     }
 
     [Fact]

@@ -8,6 +8,7 @@ using Perennial.Data.Preparation;
 using Perennial.Data.Streams;
 using Perennial.Evaluation.Events;
 using Perennial.Membership;
+using Perennial.Resilience;
 using Perennial.Resilience.Chaos;
 using Perennial.Resilience.Groups;
 using Perennial.Resilience.Snapshots;
@@ -73,10 +74,12 @@ internal static class LaunchCommand
                     ["MASTER_ADDR"] = address.Host, ["MASTER_PORT"] = $"{address.Port}",
                 },
             };
-            var code = Launch(context, bound, data, folder.Path, options, parsed.GetValue(json));
+            var (code, last) = Launch(context, bound, data, folder.Path, options, parsed.GetValue(json));
+            // What is on the disk to the last step needs no memory; what is not stays there for the next launch.
+            var isSaved = code == ExitCode.Done || (code == ExitCode.Interrupted && new CheckpointStore(Path.Combine(folder.Path, "checkpoints")).List().Any(entry => entry.Step == last));
             foreach (var manager in managers)
             {
-                if (code == ExitCode.Done) manager.Retire();
+                if (isSaved) manager.Retire();
                 manager.Dispose();
             }
             return code;
@@ -93,7 +96,8 @@ internal static class LaunchCommand
         return advice.Choice;
     }
 
-    private static ExitCode Launch(CommandContext context, Recipe recipe, PreparedData data, string folder, LauncherOptions options, bool json)
+    /// <returns>How it ended, and the last step where training came to an end of its own.</returns>
+    private static (ExitCode Code, long? Last) Launch(CommandContext context, Recipe recipe, PreparedData data, string folder, LauncherOptions options, bool json)
     {
         var console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(context.Error) });
         using var progress = new ConsoleProgress(console, live: !json && ConsoleProgress.IsLive(console));
@@ -132,7 +136,7 @@ internal static class LaunchCommand
         var code = launcher.Run(context.Cancellation);
         log.Write(folder);
         Summarize(context, recipe, data, folder, watch, (first ?? last?.Step ?? 0, last), json);
-        return code;
+        return (code, last?.Step);
     }
 
     private static void Summarize(CommandContext context, Recipe recipe, PreparedData data, string folder, LaunchWatch watch, (long First, RunResult? Last) trained, bool json)

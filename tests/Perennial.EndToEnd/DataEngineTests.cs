@@ -50,6 +50,7 @@ public class DataEngineTests
                 {
                     if (File.Exists(path)) Assert.Equal(time, File.GetLastWriteTimeUtc(path));
                 }
+                // A file could be done again at any time of that run: they are looked at all along.
                 Thread.Sleep(5);
             }
             Assert.True(again.ExitCode == 0, await said);

@@ -24,8 +24,8 @@ internal sealed class NodePool
         (this.options, this.shape, this.spares, this.random) = (options, shape, spares, random);
         dead = new bool[shape.Ranks];
         live = [.. Enumerable.Repeat(shape.Paths, shape.Stages)];
-        slow = [.. Enumerable.Range(0, options.Slow > 0 ? shape.Ranks : 0).Select(_ => IsSlow())];
-        slowLive = [.. Enumerable.Range(0, shape.Stages).Select(stage => Enumerable.Range(0, slow.Length / shape.Stages).Count(path => slow[path * shape.Stages + stage]))];
+        slow = [.. Enumerable.Range(0, shape.Ranks).Select(_ => IsSlow())];
+        slowLive = [.. Enumerable.Range(0, shape.Stages).Select(stage => Enumerable.Range(0, shape.Paths).Count(path => slow[path * shape.Stages + stage]))];
     }
 
     /// <summary>When the next node comes back from repair or becomes ready.</summary>
@@ -44,7 +44,7 @@ internal sealed class NodePool
     public Occupancy Now => Of(live, slowLive, shape.Paths - damaged.Count);
 
     /// <summary>Whether some nodes are slower than others.</summary>
-    public bool HasSlow => slow.Length > 0;
+    public bool HasSlow => options.Slow > 0;
 
     /// <summary>Who would work if all that are ready joined.</summary>
     public Occupancy WithReady()
@@ -54,7 +54,7 @@ internal sealed class NodePool
         foreach (var rank in ready)
         {
             counts[rank % shape.Stages]++;
-            if (HasSlow && slow[rank]) slowCounts[rank % shape.Stages]++;
+            if (slow[rank]) slowCounts[rank % shape.Stages]++;
         }
         var healed = ready.GroupBy(rank => rank / shape.Stages).Count(path => damaged[path.Key] == path.Count());
         return Of(counts, slowCounts, shape.Paths - damaged.Count + healed);
@@ -69,7 +69,7 @@ internal sealed class NodePool
         if (dead[rank]) return;
         dead[rank] = true;
         live[rank % shape.Stages]--;
-        if (HasSlow && slow[rank]) slowLive[rank % shape.Stages]--;
+        if (slow[rank]) slowLive[rank % shape.Stages]--;
         damaged[rank / shape.Stages] = damaged.GetValueOrDefault(rank / shape.Stages) + 1;
         if (software)
         {
@@ -77,7 +77,7 @@ internal sealed class NodePool
             return;
         }
         // Another node will take the place.
-        if (HasSlow) slow[rank] = IsSlow();
+        slow[rank] = IsSlow();
         arrivals.Enqueue(Unassigned, now + options.RepairHours * 3_600 * random.LogNormal(options.RepairSpread));
         if (spares > 0)
         {
@@ -109,7 +109,7 @@ internal sealed class NodePool
         {
             dead[rank] = false;
             live[rank % shape.Stages]++;
-            if (HasSlow && slow[rank]) slowLive[rank % shape.Stages]++;
+            if (slow[rank]) slowLive[rank % shape.Stages]++;
             var path = rank / shape.Stages;
             if (--damaged[path] == 0) damaged.Remove(path);
         }
@@ -117,7 +117,7 @@ internal sealed class NodePool
         return joined;
     }
 
-    private bool IsSlow() => random.Uniform() < options.Slow;
+    private bool IsSlow() => HasSlow && random.Uniform() < options.Slow;
 
     private Occupancy Of(int[] counts, int[] slowCounts, int wholePaths) => new(
         [.. counts.Zip(slowCounts, (count, slower) => new StageRanks(count)

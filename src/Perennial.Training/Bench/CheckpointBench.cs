@@ -76,10 +76,7 @@ public static class CheckpointBench
             var files = Directory.GetFiles(source, "rank-*.safetensors");
             var bytes = files.Sum(file => new FileInfo(file).Length);
             // The yardstick: the same files, read from the page cache, written anew and flushed.
-            Time("copy of the files", bytes, target => { foreach (var file in files) Copy(file, Path.Combine(target, Path.GetFileName(file))); });
-            copyRate = bytes / timings[^1].Seconds;
-            timings[^1] = timings[^1] with { OfCopy = 1 };
-            tell(timings[^1]);
+            Yardstick("copy of the files", bytes, target => { foreach (var file in files) Copy(file, Path.Combine(target, Path.GetFileName(file))); });
             Time("save as safetensors alone, no digests", bytes, target => Plain(target, buffers), announce: true);
             Time("save, every rank its part", bytes, target => Save(target, buffers, record), announce: true);
             Time("load under the same shape", bytes, _ => Load(source, saved, buffers), announce: true);
@@ -88,10 +85,7 @@ public static class CheckpointBench
             CheckpointConversion.ToHuggingFace(source, At("hf"), new ConversionOptions());
             // What has a third of the bytes is held against a copy of as many: a flush takes its time whatever it flushes.
             var whole = copyRate;
-            Time("copy of the weights alone", weights, target => Copy(Path.Combine(At("hf"), "model.safetensors"), Path.Combine(target, "model.safetensors")));
-            copyRate = weights / timings[^1].Seconds;
-            timings[^1] = timings[^1] with { OfCopy = 1 };
-            tell(timings[^1]);
+            Yardstick("copy of the weights alone", weights, target => Copy(Path.Combine(At("hf"), WeightFiles.FileName), Path.Combine(target, WeightFiles.FileName)));
             Time("convert to Hugging Face", weights, target => CheckpointConversion.ToHuggingFace(source, Path.Combine(target, "hf"), new ConversionOptions()), announce: true);
             Time("convert from Hugging Face to a shape", weights, target => CheckpointConversion.ToShape(At("hf"), Path.Combine(target, "cut"), ParallelShape.Parse(Other)), announce: true);
             copyRate = whole;
@@ -104,6 +98,15 @@ public static class CheckpointBench
         private static StateLayout Layout(DecoderConfig config, string shape) => new DecoderPlacement(config, ParallelShape.Parse(shape)).State([("adamw.first-moment", true), ("adamw.second-moment", true)]);
 
         private string At(string name) => Path.Combine(folder, name);
+
+        /// <summary>Times a copy, against which what follows is held.</summary>
+        private void Yardstick(string name, long bytes, Action<string> copy)
+        {
+            Time(name, bytes, copy);
+            copyRate = bytes / timings[^1].Seconds;
+            timings[^1] = timings[^1] with { OfCopy = 1 };
+            tell(timings[^1]);
+        }
 
         private void Time(string name, long bytes, Action<string> body, bool announce = false)
         {
@@ -197,6 +200,7 @@ public static class CheckpointBench
         {
             thread = new Thread(() =>
             {
+                // The kernel keeps no peak of anonymous pages alone: they are looked at.
                 for (; !stopped; Thread.Sleep(2)) most = Math.Max(most, Now());
             }) { IsBackground = true };
             thread.Start();

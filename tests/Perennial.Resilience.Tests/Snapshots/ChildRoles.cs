@@ -33,6 +33,7 @@ internal static class ChildRoles
             {
                 if (stop != (step, bucket)) return;
                 Say($"stopped {step} {bucket}");
+                // Until it is killed here.
                 Thread.Sleep(Timeout.Infinite);
             },
         });
@@ -58,6 +59,7 @@ internal static class ChildRoles
     {
         using var commit = shape.Coordinator(1);
         Say($"sees {commit.Gather().Count} ranks");
+        // Until it is killed.
         Thread.Sleep(Timeout.Infinite);
         return 0;
     }

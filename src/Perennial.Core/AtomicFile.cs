@@ -13,29 +13,9 @@ public static partial class AtomicFile
     /// <exception cref="IOException">The disk is full or the folder cannot be written.</exception>
     public static void Write(string path, Action<FileStream> write)
     {
-        ArgumentNullException.ThrowIfNull(write);
-        var temporary = path + TemporarySuffix;
-        try
-        {
-            using (var stream = new FileStream(temporary, FileMode.Create, FileAccess.Write, FileShare.None, 1 << 16))
-            {
-                write(stream);
-                stream.Flush(flushToDisk: true);
-            }
-            File.Move(temporary, path, overwrite: true);
-            FlushFolder(Path.GetDirectoryName(Path.GetFullPath(path))!);
-        }
-        catch (ArgumentOutOfRangeException tooLarge)
-        {
-            // What .NET makes of EFBIG: a limit on file sizes (quota, ulimit -f) was reached.
-            TryDelete(temporary);
-            throw new IOException($"{path}: {tooLarge.Message}", tooLarge);
-        }
-        catch
-        {
-            TryDelete(temporary);
-            throw;
-        }
+        using var file = new PendingFile(path, FileShare.None);
+        file.Write(write);
+        PendingFile.Commit([file]);
     }
 
     /// <summary>Writes UTF-8 text without a byte-order mark.</summary>
@@ -65,13 +45,6 @@ public static partial class AtomicFile
         const uint Write = 2;
         // A hint: where it fails, the flush does all of the work and tells what is wrong.
         if (OperatingSystem.IsLinux()) _ = SyncFileRange(stream.SafeFileHandle, from, bytes, Write);
-    }
-
-    private static void TryDelete(string path)
-    {
-        try { File.Delete(path); }
-        catch (IOException) { /* the first error is the one to tell */ }
-        catch (UnauthorizedAccessException) { /* the same */ }
     }
 
     [LibraryImport("libc", EntryPoint = "open", StringMarshalling = StringMarshalling.Utf8)]

@@ -5,7 +5,7 @@ using System.Text.Json;
 
 namespace Perennial.Core.Safetensors;
 
-/// <summary>What <see cref="SafetensorsWriter.Write"/> wrote.</summary>
+/// <summary>What <see cref="SafetensorsWriter"/> wrote.</summary>
 /// <param name="Bytes">Size of the file.</param>
 /// <param name="Hash">XXH128 of the whole file, 32 lower-case hexadecimal digits.</param>
 public sealed record SafetensorsWritten(long Bytes, string Hash);
@@ -32,12 +32,27 @@ public static class SafetensorsWriter
     /// <exception cref="IOException">The disk is full or the folder cannot be written.</exception>
     public static SafetensorsWritten Write(string path, IEnumerable<SafetensorsTensor> tensors, IReadOnlyDictionary<string, string>? metadata = null)
     {
+        using var file = new PendingFile(path, FileShare.None);
+        var written = Write(file, tensors, metadata);
+        PendingFile.Commit([file]);
+        return written;
+    }
+
+    /// <summary>Writes a file that is not committed yet.</summary>
+    /// <param name="file">The file, empty.</param>
+    /// <param name="tensors">Names must differ.</param>
+    /// <param name="metadata">Text about the file; null or empty for none. Written in the order of its keys.</param>
+    /// <exception cref="ArgumentException">Two tensors have one name, or the header grows beyond the format's limit.</exception>
+    /// <exception cref="IOException">The disk is full.</exception>
+    public static SafetensorsWritten Write(PendingFile file, IEnumerable<SafetensorsTensor> tensors, IReadOnlyDictionary<string, string>? metadata = null)
+    {
+        ArgumentNullException.ThrowIfNull(file);
         ArgumentNullException.ThrowIfNull(tensors);
         var ordered = tensors.OrderByDescending(tensor => tensor.Type.Size()).ToArray();
         var header = Header(ordered, metadata);
         var hash = new XxHash128();
         var bytes = (long)header.Length;
-        AtomicFile.Write(path, stream =>
+        file.Write(stream =>
         {
             hash.Append(header);
             stream.Write(header);

@@ -1,3 +1,4 @@
+using Perennial.Core;
 using System.IO.Hashing;
 using Perennial.Core.Safetensors;
 using Perennial.Resilience.Layouts;
@@ -18,6 +19,15 @@ internal static class ShardFile
     /// <param name="chunkBytes">Bytes a checksum covers.</param>
     /// <param name="window">The windows of each slot.</param>
     public static UniversalFile Write(string path, string save, StateLayout stored, int index, int chunkBytes, Func<SlotLayout, CopyWindow> window)
+    {
+        using var file = new PendingFile(path, FileShare.None);
+        var written = Write(file, Path.GetFileName(path), save, stored, index, chunkBytes, window);
+        PendingFile.Commit([file]);
+        return written;
+    }
+
+    /// <summary>Writes a file that is not committed yet; <paramref name="name"/> is what it will be called.</summary>
+    public static UniversalFile Write(PendingFile file, string name, string save, StateLayout stored, int index, int chunkBytes, Func<SlotLayout, CopyWindow> window)
     {
         var chunks = new Dictionary<string, IReadOnlyList<string>>(StringComparer.Ordinal);
         var tensors = new List<SafetensorsTensor>();
@@ -45,8 +55,8 @@ internal static class ShardFile
                 }
             }));
         }
-        var written = SafetensorsWriter.Write(path, tensors, new Dictionary<string, string> { [SaveKey] = save });
-        return new(Path.GetFileName(path), written.Bytes, written.Hash, chunks);
+        var written = SafetensorsWriter.Write(file, tensors, new Dictionary<string, string> { [SaveKey] = save });
+        return new(name, written.Bytes, written.Hash, chunks);
     }
 
     /// <summary>The logical shape where a file holds one whole tensor, so that other tools read it; a row of elements else.</summary>

@@ -67,7 +67,8 @@ public static class UniversalConverter
     {
         var (files, evidence) = (new UniversalFile[stored.Ranks], new RankEvidence[stored.Ranks]);
         StateSummary? judged = null;
-        // While one file waits for the disk, others are made and read back, and the source is read for what it should come to.
+        // The disk takes what is written while files are read back and the source is read for what it should come to; only then is it waited for.
+        using var batch = new FileBatch();
         Concurrent.For(stored.Ranks + 1, source.AtOnce, file =>
         {
             if (file == stored.Ranks)
@@ -75,11 +76,15 @@ public static class UniversalConverter
                 judged = source.Expected(live);
                 return;
             }
-            files[file] = ShardFile.Write(Path.Combine(folder, name(file)), source.Save, stored, file, source.ChunkBytes, slot => source.Window(slot, file));
-            evidence[file] = ReadBack(Path.Combine(folder, files[file].Name), stored, file, source.Progress);
+            batch.Write(Path.Combine(folder, name(file)), pending =>
+            {
+                files[file] = ShardFile.Write(pending, name(file), source.Save, stored, file, source.ChunkBytes, slot => source.Window(slot, file));
+                evidence[file] = ReadBack(pending.Temporary, stored, file, source.Progress);
+            });
         });
         var expected = judged!;
         TransitionGate.Require(expected, stored, evidence);
+        batch.Commit();
         var slots = live.Slots.Zip(stored.Slots, (memory, disk) => new UniversalSlot(memory.Slot, memory.Layout, disk.Layout)).ToList();
         var summary = expected with { Slots = [.. expected.Slots.Select(slot => slot with { LayoutHash = live.Find(slot.Slot.Name)!.Layout.HashText })] };
         var manifest = new UniversalManifest(UniversalManifest.CurrentFormat, source.Save, live.Shape.ToString(), source.ChunkBytes, slots, files, summary, source.Canary);

@@ -80,6 +80,9 @@ public class LaunchTests
             log.Write(folder);
             var run = Assert.Single(MeasuredRecoveries.Load(Path.Combine(folder, RecoveryLog.FileName), ComponentRegistry.Scan([typeof(IRecoveryPolicy).Assembly])).Runs);
             Assert.Equal(("a", "elastic", 3, 10, 0.25, 2), (run.Name, run.Policy, run.Paths, run.Steps, run.StepSeconds, run.CheckpointSteps));
+            // From step 6 to 7 and from 7 to 8: 0.9 s each, both of whole batches.
+            Assert.Equal([(2, 0.9)], run.Degraded.Select(pace => (pace.Ranks, pace.StepSeconds)));
+            Assert.Equal([0.1, 0.1], run.Events.Select(one => one.Partial));
             // Nine steps were told, one of them of two samples for three.
             Assert.Equal(10 * 26 / 27.0, run.WholeSteps, 2);
             Assert.Equal([false, true], run.Events.Select(one => one.Leader));

@@ -18,12 +18,11 @@ internal sealed class RecoveryLog(string name, string policy, int workers, TimeP
 
     private const double Forgotten = 10;
     private readonly TimeProvider time = time ?? TimeProvider.System;
-    private readonly List<JsonObject> events = [];
+    private readonly List<(JsonObject Phases, long LostSteps, double Partial)> events = [];
     private readonly SortedSet<long> checkpoints = [];
     private readonly Dictionary<long, int> samples = [];
     private long? start;
-    private double between;
-    private int gaps;
+    private readonly SortedDictionary<int, (double Seconds, double Batches)> paces = [];
     private (double At, IReadOnlyList<int> Workers, double LastStepAt, long Step)? fault;
     private double lastStepAt, startedAt;
     private long last, first = -1, reached;
@@ -51,8 +50,12 @@ internal sealed class RecoveryLog(string name, string policy, int workers, TimeP
             case SamplesCommitted e:
                 most = Math.Max(most, e.ByRank.Count);
                 samples[e.Step] = e.ByRank.Sum(ids => ids.Count);
-                // Told right after its step: both that step and the one before were whole.
-                if (gap is { } seconds && ranks == most && e.ByRank.Count == most) (between, gaps) = (between + seconds, gaps + 1);
+                // Told right after its step: that step and the one before had the same ranks.
+                if (gap is { } seconds && ranks == e.ByRank.Count)
+                {
+                    var pace = paces.GetValueOrDefault(ranks);
+                    paces[ranks] = (pace.Seconds + seconds, pace.Batches + (double)samples[e.Step] / samples.Values.Max());
+                }
                 (gap, ranks) = (null, e.ByRank.Count);
                 break;
             case StepDone e:
@@ -77,15 +80,23 @@ internal sealed class RecoveryLog(string name, string policy, int workers, TimeP
     public void Write(string folder)
     {
         if (events.Count == 0) return;
+        var step = StepSeconds;
+        var recoveries = events.Select(one =>
+        {
+            var (phases, partial) = (one.Phases.DeepClone(), Math.Min(one.Partial, step));
+            (phases["again"], phases["partial"]) = (Math.Round(one.LostSteps * step + partial, 5), Math.Round(partial, 5));
+            return phases;
+        });
+        var degraded = paces.Where(pace => pace.Key < most && pace.Value.Batches > 0).Select(pace => (JsonNode)new JsonObject { ["ranks"] = pace.Key, ["step-seconds"] = Math.Round(pace.Value.Seconds / pace.Value.Batches, 5) });
         var run = new JsonObject
         {
             ["name"] = name, ["policy"] = policy, ["paths"] = workers, ["stages"] = 1, ["spares"] = 0, ["seconds"] = Math.Round(lastStepAt, 4), ["steps"] = reached - Math.Max(0, first), ["whole-steps"] = Math.Round(WholeSteps, 2),
-            ["step-seconds"] = Math.Round(StepSeconds, 5), ["checkpoint-steps"] = CheckpointSteps, ["events"] = new JsonArray([.. events]),
+            ["step-seconds"] = Math.Round(step, 5), ["degraded"] = new JsonArray([.. degraded]), ["checkpoint-steps"] = CheckpointSteps, ["events"] = new JsonArray([.. recoveries]),
         };
         AtomicFile.WriteText(Path.Combine(folder, FileName), new JsonObject { ["runs"] = new JsonArray(run) }.ToJsonString(new() { WriteIndented = true }) + "\n");
     }
 
-    private double StepSeconds => gaps == 0 ? 0.001 : Math.Max(1e-5, between / gaps);
+    private double StepSeconds => paces.TryGetValue(most, out var whole) && whole.Batches > 0 ? Math.Max(1e-5, whole.Seconds / whole.Batches) : 0.001;
 
     private double WholeSteps => samples.Count == 0 ? 0 : (reached - Math.Max(0, first)) * samples.Values.Average() / samples.Values.Max();
 
@@ -96,25 +107,21 @@ internal sealed class RecoveryLog(string name, string policy, int workers, TimeP
     {
         var phases = e.Phases;
         var rest = phases.Agree + phases.Group + phases.Plan + phases.Move + Finite(phases.Replay);
-        var again = Math.Clamp(hit.At - hit.LastStepAt, 0, StepSeconds);
         // The launcher knows when the fault was: what is not the later phases is detection. Who leads now and did not before has just begun.
-        Add(hit, startedAt > hit.At, Math.Max(0, Now - hit.At - rest), phases.Agree, phases.Group, phases.Plan, phases.Move, Math.Max(0, Finite(phases.Replay) - StepSeconds), again);
+        Add(hit, startedAt > hit.At, Math.Max(0, Now - hit.At - rest), phases.Agree, phases.Group, phases.Plan, phases.Move, Math.Max(0, Finite(phases.Replay) - StepSeconds), 0);
     }
 
-    private void Restarted((double At, IReadOnlyList<int> Workers, double LastStepAt, long Step) hit, StepDone e)
-    {
-        var again = Math.Max(0, hit.Step - e.Step + 1) * StepSeconds + Math.Clamp(hit.At - hit.LastStepAt, 0, StepSeconds);
-        Add(hit, false, 0, 0, startedAt - hit.At, 0, 0, Math.Max(0, Now - startedAt - StepSeconds), again);
-    }
+    private void Restarted((double At, IReadOnlyList<int> Workers, double LastStepAt, long Step) hit, StepDone e) =>
+        Add(hit, false, 0, 0, startedAt - hit.At, 0, 0, Math.Max(0, Now - startedAt - StepSeconds), Math.Max(0, hit.Step - e.Step + 1));
 
-    private void Add((double At, IReadOnlyList<int> Workers, double LastStepAt, long Step) hit, bool leader, double detect, double agree, double group, double plan, double move, double replay, double again)
+    private void Add((double At, IReadOnlyList<int> Workers, double LastStepAt, long Step) hit, bool leader, double detect, double agree, double group, double plan, double move, double replay, long lostSteps)
     {
-        events.Add(new JsonObject
+        events.Add((new JsonObject
         {
             ["at"] = Math.Round(hit.At, 4), ["ranks"] = new JsonArray([.. hit.Workers.Select(worker => (JsonNode)worker)]), ["software"] = true, ["leader"] = leader,
             ["detect"] = Math.Round(detect, 5), ["agree"] = Math.Round(agree, 5), ["group"] = Math.Round(group, 5), ["plan"] = Math.Round(plan, 6),
-            ["move"] = Math.Round(move, 5), ["replay"] = Math.Round(replay, 5), ["again"] = Math.Round(again, 5),
-        });
+            ["move"] = Math.Round(move, 5), ["replay"] = Math.Round(replay, 5),
+        }, lostSteps, Math.Max(0, hit.At - hit.LastStepAt)));
         fault = null;
     }
 

@@ -4,9 +4,9 @@ namespace Perennial.Resilience.Simulation;
 /// <param name="Seconds">When, from the run's start.</param>
 /// <param name="Ranks">Ranks that it takes, lost already or not.</param>
 /// <param name="Software">Only the process died: node and memory stay.</param>
-/// <param name="WithinStep">The share of a step that was under way, where it was measured; else the simulation's own clock says.</param>
+/// <param name="IntoStep">Seconds of the step that was under way, where they were measured; else the simulation's own clock says.</param>
 /// <param name="Leader">Whether it takes the process that leads, where it was measured; else rank 0 leads.</param>
-internal sealed record Fault(double Seconds, IReadOnlyList<int> Ranks, bool Software, double? WithinStep = null, bool? Leader = null);
+internal sealed record Fault(double Seconds, IReadOnlyList<int> Ranks, bool Software, double? IntoStep = null, bool? Leader = null);
 
 /// <summary>Where the faults of a simulated run come from.</summary>
 internal interface IFaultSource

@@ -38,7 +38,7 @@ internal sealed class JobRun
     private int faultCount;
 
     // The recovery under way: null between recoveries and while a planned join goes on.
-    private (double Start, double Reached, bool FromDisk, int Faults)? incident;
+    private (double Start, double Reached, double Pace, bool FromDisk, int Faults)? incident;
 
     public JobRun(JobSetup setup, IFaultSource faults, RandomStream random)
     {
@@ -97,19 +97,21 @@ internal sealed class JobRun
             if (!fault.Software) unprotected[group] = unprotected.GetValueOrDefault(group) + 1;
         }
         if (working.Count == 0) return;
-        var reached = clock.Steps + 0.0;
+        // Between steps everybody waits for everybody.
+        var (within, into) = (0.0, double.PositiveInfinity);
         if (mode == Mode.Running)
         {
             var fraction = Settle(fault.Seconds);
-            reached = clock.Steps + (fault.WithinStep ?? fraction);
+            within = fault.IntoStep is { } measured ? Math.Min(1, measured / step.Seconds) : fraction;
+            into = within * step.Seconds;
         }
         else Settle(fault.Seconds);
         var fromDisk = !MemoryHolds();
         incident = incident is { } open
             ? open with { FromDisk = open.FromDisk || fromDisk, Faults = open.Faults + 1 }
-            : (fault.Seconds, reached, fromDisk, 1);
+            : (fault.Seconds, clock.Steps + within, step.Seconds, fromDisk, 1);
         clock.RollBack(fromDisk ? clock.CheckpointStep : setup.Policy.Source == StateSource.Snapshot ? clock.SnapshotStep : clock.Steps);
-        BeginRecovery(planned: false, leader: fault.Leader ?? fault.Ranks.Contains(0));
+        BeginRecovery(planned: false, fault.Leader ?? fault.Ranks.Contains(0), into);
     }
 
     private bool MemoryHolds() => setup.Policy.Source switch
@@ -119,11 +121,11 @@ internal sealed class JobRun
         _ => false,
     };
 
-    private void BeginRecovery(bool planned, bool leader = false)
+    private void BeginRecovery(bool planned, bool leader = false, double into = double.PositiveInfinity)
     {
         (mode, joinAt) = (Mode.Recovering, double.PositiveInfinity);
         var ranks = setup.Shape.Ranks;
-        var (notice, rest) = (planned ? 0 : Phase(RecoveryPhase.Detect) + Phase(RecoveryPhase.Agree), 0.0);
+        var (notice, rest) = (planned ? 0 : Phase(RecoveryPhase.Detect) + (setup.Policy.Times.Notice(into) - setup.Policy.Times.Detect) + Phase(RecoveryPhase.Agree), 0.0);
         RecoveryPhase[] others = planned ? [RecoveryPhase.Agree, RecoveryPhase.Group, RecoveryPhase.Plan, RecoveryPhase.Move, RecoveryPhase.Replay] : [RecoveryPhase.Group, RecoveryPhase.Plan, RecoveryPhase.Move, RecoveryPhase.Replay];
         foreach (var phase in others) rest += Phase(phase);
         if (leader && setup.Policy.Times.Lead > 0) rest += setup.Policy.Times.Lead * random.LogNormal(setup.Policy.Times.Spread);
@@ -170,7 +172,7 @@ internal sealed class JobRun
         protectedAt = now + setup.Options.Protection.SnapshotEverySteps * step.Seconds;
         if (incident is { } done)
         {
-            var again = Math.Max(0, done.Reached - clock.Steps) * step.Seconds;
+            var again = Math.Max(0, done.Reached - clock.Steps) * done.Pace;
             incidents.Add(new(now - done.Start + again, again, done.FromDisk, done.Faults));
             incident = null;
         }

@@ -49,6 +49,10 @@ public sealed record MeasuredEvent
     [Range(0.0, double.MaxValue)]
     public double Again { get; init; }
 
+    /// <summary>How much of <see cref="Again"/> is the step that was under way; null where that was not recorded: then what is left of it after whole steps.</summary>
+    [Range(0.0, double.MaxValue)]
+    public double? Partial { get; init; }
+
     /// <summary>Seconds of a phase.</summary>
     public double this[RecoveryPhase phase] => phase switch
     {
@@ -62,6 +66,18 @@ public sealed record MeasuredEvent
 
     /// <summary>Fault to the point where the job was: all phases and the work done again.</summary>
     public double Total => Enum.GetValues<RecoveryPhase>().Sum(phase => this[phase]) + Again;
+}
+
+/// <summary>How fast a run was with fewer ranks.</summary>
+public sealed record MeasuredPace
+{
+    /// <summary>Ranks that worked.</summary>
+    [Range(1, 10_000_000)]
+    public required int Ranks { get; init; }
+
+    /// <summary>Mean seconds that a whole batch took; of a step that left samples out, its share of one is counted.</summary>
+    [Range(0.0, double.MaxValue, MinimumIsExclusive = true)]
+    public required double StepSeconds { get; init; }
 }
 
 /// <summary>One measured run.</summary>
@@ -97,6 +113,9 @@ public sealed record MeasuredRun
     [Range(0.0, double.MaxValue, MinimumIsExclusive = true)]
     public required double StepSeconds { get; init; }
 
+    /// <summary>Steps with fewer ranks, where there were some.</summary>
+    public IReadOnlyList<MeasuredPace> Degraded { get; init; } = [];
+
     /// <summary>Steps between checkpoints on disk; 0 where that is not known: then as often as the simulation would.</summary>
     [Range(0, int.MaxValue)]
     public int CheckpointSteps { get; init; }
@@ -107,6 +126,13 @@ public sealed record MeasuredRun
 
     /// <summary>Recoveries, in order of time.</summary>
     public required IReadOnlyList<MeasuredEvent> Events { get; init; }
+
+    /// <summary>Seconds of the step that a fault interrupted.</summary>
+    public double IntoStep(MeasuredEvent fault)
+    {
+        ArgumentNullException.ThrowIfNull(fault);
+        return fault.Partial ?? fault.Again % StepSeconds;
+    }
 }
 
 /// <summary>A JSON (or YAML) file of measured runs: <c>{ "runs": [ … ] }</c>, the keys as in recipes.</summary>

@@ -17,29 +17,83 @@ public static class RecoveryCalibration
         {
             Policies = [.. options.Policies.Select(policy =>
             {
-                var events = measured.Runs.Where(run => run.Policy == policy.Kind).SelectMany(run => run.Events).ToList();
-                return events.Count == 0 ? policy : Calibrated(policy, Times(policy.Create().Times, events));
+                var runs = measured.Runs.Where(run => run.Policy == policy.Kind && run.Events.Count > 0).ToList();
+                return runs.Count == 0 ? policy : Calibrated(policy, Times(policy.Create().Times, runs, measured.Runs));
             })],
         };
     }
 
     /// <summary>
-    /// Phase times from measured recoveries; the spread is kept when there is only one. Where the leader was lost in some of them, what those took longer
-    /// than the others is a time of its own.
+    /// Phase times from measured recoveries; the spread is kept when there is only one. Detection is the wait for the end of the step's quiet part and a
+    /// rest. Where the leader was lost in some of them, what those took longer than the others is a time of its own. Both are of the job and not of the
+    /// policy, so other runs tell them too.
     /// </summary>
-    public static RecoveryTimes Times(RecoveryTimes assumed, IReadOnlyList<MeasuredEvent> events)
+    /// <param name="assumed">Times in the place of what was not measured.</param>
+    /// <param name="runs">Runs of the policy, with recoveries.</param>
+    /// <param name="all">Runs of any policy.</param>
+    /// <exception cref="ArgumentException">There is no recovery in <paramref name="runs"/>.</exception>
+    public static RecoveryTimes Times(RecoveryTimes assumed, IReadOnlyList<MeasuredRun> runs, IReadOnlyList<MeasuredRun> all)
     {
         ArgumentNullException.ThrowIfNull(assumed);
-        ArgumentNullException.ThrowIfNull(events);
-        static double Whole(MeasuredEvent fault) => fault.Total - fault.Again;
-        var (led, others) = (events.Where(fault => fault.Leader).ToList(), events.Where(fault => !fault.Leader).ToList());
-        var usual = others.Count > 0 ? others : events;
-        var times = Enum.GetValues<RecoveryPhase>().Aggregate(assumed, (present, phase) => present.With(phase, usual.Average(fault => fault[phase])));
-        if (led.Count > 0 && others.Count > 0) times = times with { Lead = Math.Max(0, led.Average(Whole) - others.Average(Whole)) };
-        if (events.Count < 2) return times;
-        var logs = events.Select(fault => Math.Log(Math.Max(1e-6, Whole(fault) - (fault.Leader ? times.Lead : 0)))).ToList();
+        ArgumentNullException.ThrowIfNull(runs);
+        ArgumentNullException.ThrowIfNull(all);
+        var losses = Loss.Of(runs);
+        if (losses.Count == 0) throw new ArgumentException("no recovery was measured", nameof(runs));
+        // A restart is noticed by nobody in the job: whoever started it ends it and starts it anew.
+        var quiet = losses.Any(loss => loss.Fault.Detect > 0) ? Quiet(all) : 0;
+        var others = losses.Where(loss => !loss.Fault.Leader).ToList();
+        var usual = others.Count > 0 ? others : losses;
+        var times = Enum.GetValues<RecoveryPhase>().Aggregate(assumed, (present, phase) => present.With(phase, usual.Average(loss => loss.Fault[phase]))) with { Quiet = quiet };
+        times = times with { Detect = Math.Max(0, usual.Average(loss => loss.Rest(quiet))) };
+        var leads = (Lead(losses, quiet) is { } own ? [own] : quiet > 0 ? Policies(all).Select(policy => Lead(policy, quiet)).OfType<double>() : []).ToList();
+        if (leads.Count > 0) times = times with { Lead = Math.Max(0, leads.Average()) };
+        if (losses.Count < 2) return times;
+        var logs = losses.Select(loss => Math.Log(Math.Max(1e-6, loss.Whole(quiet) - (loss.Fault.Leader ? times.Lead : 0)))).ToList();
         var mean = logs.Average();
         return times with { Spread = Math.Min(3, Math.Sqrt(logs.Sum(value => (value - mean) * (value - mean)) / (logs.Count - 1))) };
+    }
+
+    // What the loss of the leader took longer; null where one kind of loss is missing.
+    private static double? Lead(IReadOnlyList<Loss> losses, double quiet)
+    {
+        var (led, others) = (losses.Where(loss => loss.Fault.Leader).ToList(), losses.Where(loss => !loss.Fault.Leader).ToList());
+        return led.Count > 0 && others.Count > 0 ? led.Average(loss => loss.Whole(quiet)) - others.Average(loss => loss.Whole(quiet)) : null;
+    }
+
+    // The q whose rests, detect − max(0, q − into step), scatter least about the means of their policies; 0 unless that explains a quarter of the scatter.
+    private static double Quiet(IReadOnlyList<MeasuredRun> runs)
+    {
+        const int least = 5, steps = 50;
+        var policies = Policies(runs).Select(losses => losses.Where(loss => loss.Fault is { Leader: false, Detect: > 0 }).ToList()).Where(losses => losses.Count > 0).ToList();
+        if (policies.Sum(losses => losses.Count) < least) return 0;
+        double Scatter(double quiet)
+        {
+            var sum = 0.0;
+            foreach (var losses in policies)
+            {
+                var mean = losses.Average(loss => loss.Rest(quiet));
+                if (mean < 0) return double.PositiveInfinity;
+                sum += losses.Sum(loss => (loss.Rest(quiet) - mean) * (loss.Rest(quiet) - mean));
+            }
+            return sum;
+        }
+        var most = policies.Max(losses => losses.Max(loss => loss.Into));
+        var best = Enumerable.Range(0, steps + 1).Select(step => most * step / steps).MinBy(Scatter);
+        return Scatter(best) <= 0.75 * Scatter(0) ? best : 0;
+    }
+
+    private static IEnumerable<IReadOnlyList<Loss>> Policies(IReadOnlyList<MeasuredRun> runs) => runs.GroupBy(run => run.Policy).Select(group => Loss.Of([.. group]));
+
+    /// <summary>A measured loss and how far its step was.</summary>
+    private sealed record Loss(MeasuredEvent Fault, double Into)
+    {
+        public static IReadOnlyList<Loss> Of(IReadOnlyList<MeasuredRun> runs) => [.. runs.SelectMany(run => run.Events.Select(fault => new Loss(fault, run.IntoStep(fault))))];
+
+        /// <summary>Detection after the quiet part.</summary>
+        public double Rest(double quiet) => Fault.Detect - Math.Max(0, quiet - Into);
+
+        /// <summary>All phases, without that wait and without the work done again.</summary>
+        public double Whole(double quiet) => Fault.Total - Fault.Again - Math.Max(0, quiet - Into);
     }
 
     /// <summary>The policy with other times. The options of the house's own policies carry them; those of somebody else's may not.</summary>

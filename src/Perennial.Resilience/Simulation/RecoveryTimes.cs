@@ -65,6 +65,13 @@ public sealed record RecoveryTimes
     [Range(0.0, double.MaxValue)]
     public double Lead { get; init; }
 
+    /// <summary>
+    /// Seconds from the start of a step in which ranks do not wait for each other: a fault in that time is noticed at its end, and Detect comes on top.
+    /// 0 where heartbeats tell.
+    /// </summary>
+    [Range(0.0, double.MaxValue)]
+    public double Quiet { get; init; }
+
     /// <summary>Spread of every phase: σ of its logarithm.</summary>
     [Range(0.0, 3.0)]
     public double Spread { get; init; } = 0.3;
@@ -79,6 +86,9 @@ public sealed record RecoveryTimes
         RecoveryPhase.Move => Move,
         _ => Replay,
     };
+
+    /// <summary>Mean seconds until a fault is noticed that comes so many seconds after its step's start.</summary>
+    public double Notice(double intoStep) => Detect + Math.Max(0, Quiet - intoStep);
 
     /// <summary>Mean seconds of all phases together; a planned change skips detection.</summary>
     public double Sum(long ranks, bool planned = false) =>

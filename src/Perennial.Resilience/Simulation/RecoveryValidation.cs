@@ -1,4 +1,5 @@
 using Perennial.Core;
+using Perennial.Resilience.Partition;
 
 namespace Perennial.Resilience.Simulation;
 
@@ -30,16 +31,17 @@ public static class RecoveryValidation
     {
         ArgumentNullException.ThrowIfNull(options);
         ArgumentNullException.ThrowIfNull(measured);
-        return [.. measured.Runs.Select(run => Compare(options, run, [.. measured.Runs.Where(other => !ReferenceEquals(other, run) && other.Policy == run.Policy && other.Events.Count > 0)]))];
+        return [.. measured.Runs.Select(run => Compare(options, run, [.. measured.Runs.Where(other => !ReferenceEquals(other, run) && other.Events.Count > 0)]))];
     }
 
-    private static ValidatedRun Compare(SimulationOptions options, MeasuredRun run, IReadOnlyList<MeasuredRun> others)
+    private static ValidatedRun Compare(SimulationOptions options, MeasuredRun run, IReadOnlyList<MeasuredRun> rest)
     {
         var chosen = options.Policies.FirstOrDefault(candidate => candidate.Kind == run.Policy)
             ?? throw PerennialException.Usage($"measured run '{run.Name}' has policy '{run.Policy}', which the recipe does not list");
-        var events = (others.Count > 0 ? others : [run]).SelectMany(other => other.Events).ToList();
+        List<MeasuredRun> others = [.. rest.Where(other => other.Policy == run.Policy)], known = others.Count > 0 ? others : run.Events.Count > 0 ? [run] : [];
         var times = chosen.Create().Times;
-        var policy = RecoveryCalibration.Calibrated(chosen, (events.Count > 0 ? RecoveryCalibration.Times(times, events) : times) with { Spread = 0 }).Create();
+        if (known.Count > 0) times = RecoveryCalibration.Times(times, known, others.Count > 0 ? rest : [.. rest, run]);
+        var policy = new MeasuredPolicy(RecoveryCalibration.Calibrated(chosen, times with { Spread = 0 }).Create(), [.. known.SelectMany(other => other.Degraded.Select(pace => (pace.Ranks, pace.StepSeconds / other.StepSeconds)))]);
         // Measured moves contain their transfers, so the state has no bytes of its own here; where all wait for the one that comes back, that wait is in the phases too.
         var local = options with
         {
@@ -53,9 +55,33 @@ public static class RecoveryValidation
             // Measured steps contain their stalls.
             Options = local with { Protection = local.Protection with { SnapshotStallSeconds = 0, CheckpointStallSeconds = 0 } },
         };
-        var faults = new RecordedFaults(run.Events.Select(fault => new Fault(fault.At, fault.Ranks, fault.Software, fault.Again % run.StepSeconds / run.StepSeconds, fault.Leader)));
+        var faults = new RecordedFaults(run.Events.Select(fault => new Fault(fault.At, fault.Ranks, fault.Software, run.IntoStep(fault), fault.Leader)));
         var outcome = new JobRun(setup, faults, new(options.Seed, 0)).Run(run.Seconds);
         return new(run.Name, run.Policy, others.Count > 0, run.Events.Count == 0 ? 0 : run.Events.Average(fault => fault.Total),
             outcome.Incidents.Count == 0 ? 0 : outcome.Incidents.Average(incident => incident.Seconds), run.WholeSteps > 0 ? (long)Math.Round(run.WholeSteps) : run.Steps, outcome.Steps);
+    }
+
+    /// <summary>A policy whose steps with fewer ranks take as much longer as was measured: processes that share a machine's processors slow down less than the model's ranks, which have their own.</summary>
+    private sealed class MeasuredPolicy(IRecoveryPolicy policy, IReadOnlyList<(int Ranks, double Slower)> paces) : IRecoveryPolicy
+    {
+        // A rank that comes back is taken in at once, so it must be worth a little.
+        private const double Least = 1.001;
+
+        public StateSource Source => policy.Source;
+
+        public RecoveryTimes Times => policy.Times;
+
+        public bool JoinsRunning => policy.JoinsRunning;
+
+        public bool WaitsForSpares => policy.WaitsForSpares;
+
+        public bool UsesDamagedPaths => policy.UsesDamagedPaths;
+
+        public DegradedStep? Step(PipelineShape shape, Occupancy who)
+        {
+            if (policy.Step(shape, who) is not { } step || who.Live >= shape.Ranks) return policy.Step(shape, who);
+            var measured = paces.Where(pace => pace.Ranks == who.Live).Select(pace => pace.Slower).DefaultIfEmpty(double.NaN).Average();
+            return double.IsNaN(measured) ? step : step with { Seconds = shape.WholeStepSeconds * Math.Max(Least, measured) };
+        }
     }
 }

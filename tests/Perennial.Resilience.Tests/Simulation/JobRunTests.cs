@@ -54,9 +54,37 @@ public sealed class JobRunTests
     public void Calibration_tells_the_leader_from_the_others()
     {
         static MeasuredEvent Loss(double detect, bool leader) => new() { At = 1, Ranks = [1], Detect = detect, Group = 0.5, Again = 9, Leader = leader };
-        var times = RecoveryCalibration.Times(new(), [Loss(0.1, false), Loss(0.7, true), Loss(0.3, false), Loss(0.5, true)]);
+        var times = Times(Run(Loss(0.1, false), Loss(0.7, true), Loss(0.3, false), Loss(0.5, true)));
         Assert.Equal((0.2, 0.5, 0.4), (Math.Round(times.Detect, 6), times.Group, Math.Round(times.Lead, 6)));
-        Assert.Equal((0.6, 0.0), (RecoveryCalibration.Times(new(), [Loss(0.6, true)]).Detect, RecoveryCalibration.Times(new(), [Loss(0.6, true)]).Lead));
+        var single = Times(Run(Loss(0.6, true)));
+        Assert.Equal((0.6, 0.0), (single.Detect, single.Lead));
+    }
+
+    private static RecoveryTimes Times(params IReadOnlyList<MeasuredRun> runs) => RecoveryCalibration.Times(new(), runs, runs);
+
+    private static MeasuredRun Run(params MeasuredEvent[] events) => new() { Name = "a", Policy = "elastic", Paths = 4, Seconds = 100, Steps = 100, StepSeconds = 1, Events = events };
+
+    [Fact]
+    public void A_fault_in_the_quiet_part_of_a_step_is_noticed_at_its_end()
+    {
+        // Steps of 10 s: this one is 7 s into its step when it strikes, unless it was measured otherwise.
+        var options = Options(Studies.Elastic(Studies.Instant with { Detect = 1, Quiet = 9 }));
+        Assert.Equal(1 + 2 + 7, Math.Round(Assert.Single(Play(options, 1_000, new Fault(157, [5], true)).Incidents).Seconds, 6));
+        Assert.Equal(1 + 5 + 4, Math.Round(Assert.Single(Play(options, 1_000, new Fault(157, [5], true, IntoStep: 4)).Incidents).Seconds, 6));
+        // It is also found in measurements, and not where there is none.
+        static MeasuredEvent Loss(double into, double detect) => new() { At = 1, Ranks = [1], Detect = detect, Again = into, Partial = into };
+        double[] places = [0.05, 0.2, 0.35, 0.5, 0.65, 0.8, 1.0];
+        var times = Times(Run([.. places.Select(into => Loss(into, 0.1 + Math.Max(0, 0.4 - into)))]));
+        Assert.Equal((0.1, 0.4), (Math.Round(times.Detect, 6), Math.Round(times.Quiet, 6)));
+        Assert.Equal(0, Times(Run([.. places.Select((into, i) => Loss(into, 0.1 + 0.02 * (i % 2)))])).Quiet);
+    }
+
+    [Fact]
+    public void What_was_lost_counts_at_the_pace_at_which_it_had_been_done()
+    {
+        // A second fault strikes 4 s into a step that a rank less made longer.
+        var outcome = Play(Options(Studies.Elastic(Studies.Instant)), 400, new Fault(150, [5], false), new Fault(157, [6], false, IntoStep: 4));
+        Assert.Equal(4, Math.Round(outcome.Incidents[1].LostSeconds, 6));
     }
 
     [Fact]

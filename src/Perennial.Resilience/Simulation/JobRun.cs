@@ -110,7 +110,8 @@ internal sealed class JobRun
         incident = incident is { } open
             ? open with { FromDisk = open.FromDisk || fromDisk, Faults = open.Faults + 1 }
             : (fault.Seconds, clock.Steps + within, step.Seconds, fromDisk, 1);
-        clock.RollBack(fromDisk ? clock.CheckpointStep : setup.Policy.Source == StateSource.Snapshot ? clock.SnapshotStep : clock.Steps);
+        if (fault.StepsSince is { } since) clock.RollBack(Math.Max(0, clock.Steps - since));
+        else clock.RollBack(fromDisk ? clock.CheckpointStep : setup.Policy.Source == StateSource.Snapshot ? clock.SnapshotStep : clock.Steps);
         BeginRecovery(planned: false, fault.Leader ?? fault.Ranks.Contains(0), into);
     }
 
@@ -125,7 +126,7 @@ internal sealed class JobRun
     {
         (mode, joinAt) = (Mode.Recovering, double.PositiveInfinity);
         var ranks = setup.Shape.Ranks;
-        var (notice, rest) = (planned ? 0 : Phase(RecoveryPhase.Detect) + (setup.Policy.Times.Notice(into) - setup.Policy.Times.Detect) + Phase(RecoveryPhase.Agree), 0.0);
+        var (notice, rest) = (planned ? 0 : Phase(RecoveryPhase.Detect) + Math.Max(0, setup.Policy.Times.Quiet - into) + Phase(RecoveryPhase.Agree), 0.0);
         RecoveryPhase[] others = planned ? [RecoveryPhase.Agree, RecoveryPhase.Group, RecoveryPhase.Plan, RecoveryPhase.Move, RecoveryPhase.Replay] : [RecoveryPhase.Group, RecoveryPhase.Plan, RecoveryPhase.Move, RecoveryPhase.Replay];
         foreach (var phase in others) rest += Phase(phase);
         if (leader && setup.Policy.Times.Lead > 0) rest += setup.Policy.Times.Lead * random.LogNormal(setup.Policy.Times.Spread);

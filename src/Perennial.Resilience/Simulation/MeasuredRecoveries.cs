@@ -133,6 +133,13 @@ public sealed record MeasuredRun
         ArgumentNullException.ThrowIfNull(fault);
         return fault.Partial ?? fault.Again % StepSeconds;
     }
+
+    /// <summary>Whole steps that a fault cost, beside the one it interrupted.</summary>
+    public long LostSteps(MeasuredEvent fault)
+    {
+        ArgumentNullException.ThrowIfNull(fault);
+        return (long)Math.Round((fault.Again - IntoStep(fault)) / StepSeconds);
+    }
 }
 
 /// <summary>A JSON (or YAML) file of measured runs: <c>{ "runs": [ … ] }</c>, the keys as in recipes.</summary>

@@ -87,9 +87,6 @@ public sealed record RecoveryTimes
         _ => Replay,
     };
 
-    /// <summary>Mean seconds until a fault is noticed that comes so many seconds after its step's start.</summary>
-    public double Notice(double intoStep) => Detect + Math.Max(0, Quiet - intoStep);
-
     /// <summary>Mean seconds of all phases together; a planned change skips detection.</summary>
     public double Sum(long ranks, bool planned = false) =>
         Enum.GetValues<RecoveryPhase>().Where(phase => !planned || phase != RecoveryPhase.Detect).Sum(phase => Mean(phase, ranks));

@@ -20,7 +20,7 @@ public sealed record ValidatedRun(string Name, string Policy, bool Independent, 
     public double StepError => Math.Abs(PredictedSteps - MeasuredSteps) / (double)MeasuredSteps;
 }
 
-/// <summary>Plays measured runs again in the simulation: same faults at the same times and places of a step, phase times from the other runs of the same policy.</summary>
+/// <summary>Plays measured runs again in the simulation: same faults at the same times, places of a step and distances from the last checkpoint; phase times from the other runs of the same policy.</summary>
 public static class RecoveryValidation
 {
     /// <summary>Predicts every measured run.</summary>
@@ -55,7 +55,7 @@ public static class RecoveryValidation
             // Measured steps contain their stalls.
             Options = local with { Protection = local.Protection with { SnapshotStallSeconds = 0, CheckpointStallSeconds = 0 } },
         };
-        var faults = new RecordedFaults(run.Events.Select(fault => new Fault(fault.At, fault.Ranks, fault.Software, run.IntoStep(fault), fault.Leader)));
+        var faults = new RecordedFaults(run.Events.Select(fault => new Fault(fault.At, fault.Ranks, fault.Software, run.IntoStep(fault), fault.Leader, run.LostSteps(fault))));
         var outcome = new JobRun(setup, faults, new(options.Seed, 0)).Run(run.Seconds);
         return new(run.Name, run.Policy, others.Count > 0, run.Events.Count == 0 ? 0 : run.Events.Average(fault => fault.Total),
             outcome.Incidents.Count == 0 ? 0 : outcome.Incidents.Average(incident => incident.Seconds), run.WholeSteps > 0 ? (long)Math.Round(run.WholeSteps) : run.Steps, outcome.Steps);
@@ -79,7 +79,8 @@ public static class RecoveryValidation
 
         public DegradedStep? Step(PipelineShape shape, Occupancy who)
         {
-            if (policy.Step(shape, who) is not { } step || who.Live >= shape.Ranks) return policy.Step(shape, who);
+            var step = policy.Step(shape, who);
+            if (step is null || who.Live >= shape.Ranks) return step;
             var measured = paces.Where(pace => pace.Ranks == who.Live).Select(pace => pace.Slower).DefaultIfEmpty(double.NaN).Average();
             return double.IsNaN(measured) ? step : step with { Seconds = shape.WholeStepSeconds * Math.Max(Least, measured) };
         }

@@ -1,5 +1,5 @@
-using Perennial.Core;
 using System.IO.Hashing;
+using Perennial.Core;
 using Perennial.Core.Safetensors;
 using Perennial.Resilience.Layouts;
 using Perennial.Resilience.Plans;

@@ -31,6 +31,9 @@ public sealed class JobRunTests
         Assert.Equal(10 + 83, restart.Steps);
         Assert.Equal(new RecoveryIncident(13 + 57, 57, FromDisk: true, Faults: 1), Rounded(Assert.Single(restart.Incidents)));
         Assert.Equal(57, restart.Shares.Lost, 6);
+        // Where it was measured how far it goes back, that counts: the checkpoint of step 10 was not on the disk yet.
+        var measured = Play(Options(Studies.Restart(Studies.Instant with { Group = 13 })), 1_000, fault with { StepsSince = 15 });
+        Assert.Equal(new RecoveryIncident(13 + 157, 157, FromDisk: true, Faults: 1), Rounded(Assert.Single(measured.Incidents)));
     }
 
     [Fact]

@@ -102,7 +102,7 @@ internal static class LaunchCommand
         var console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(context.Error) });
         using var progress = new ConsoleProgress(console, live: !json && ConsoleProgress.IsLive(console));
         var (watch, gate, first, last) = (new LaunchWatch(options.RestartAll), new Lock(), (long?)null, (RunResult?)null);
-        var log = new RecoveryLog($"{recipe.Name}, {recipe.Resilience.Policy.Kind}, seed {recipe.Seed}", recipe.Resilience.Policy.Kind, options.Workers);
+        var log = new RecoveryLog($"{recipe.Name}, {Path.GetFileName(Path.TrimEndingDirectorySeparator(folder))}", recipe.Resilience.Policy.Kind, options.Workers);
         Launcher? launcher = null;
         var present = options.Workers;
         void Line(string line)

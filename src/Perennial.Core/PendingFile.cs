@@ -53,14 +53,20 @@ public sealed class PendingFile : IDisposable
     /// <summary>Closes it, and removes it if it was not committed.</summary>
     public void Dispose()
     {
+        // On a full disk closing fails too, for what is left in the stream's buffer.
+        Quietly(stream.Dispose);
+        if (!committed) Quietly(() => File.Delete(Temporary));
+    }
+
+    // The first error is the one to tell.
+    private static void Quietly(Action body)
+    {
         try
         {
-            stream.Dispose();
-            if (!committed) File.Delete(Temporary);
+            body();
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException or ArgumentOutOfRangeException)
         {
-            // The first error is the one to tell.
         }
     }
 

@@ -20,6 +20,9 @@ public sealed class PendingFile : IDisposable
         stream = new FileStream(Temporary, FileMode.Create, FileAccess.Write, share, 1 << 16);
     }
 
+    /// <summary>The file's name after the commit, without its folder.</summary>
+    public string Name => Path.GetFileName(path);
+
     /// <summary>Where it is until the commit.</summary>
     public string Temporary => path + AtomicFile.TemporarySuffix;
 

@@ -12,22 +12,13 @@ internal static class ShardFile
     /// <summary>The metadata key that holds the save's name.</summary>
     public const string SaveKey = "save";
 
-    /// <param name="path">Where to.</param>
+    /// <param name="file">The file, empty and not committed yet.</param>
     /// <param name="save">The save's name.</param>
     /// <param name="stored">The layout of the files.</param>
     /// <param name="index">Which file.</param>
     /// <param name="chunkBytes">Bytes a checksum covers.</param>
     /// <param name="window">The windows of each slot.</param>
-    public static UniversalFile Write(string path, string save, StateLayout stored, int index, int chunkBytes, Func<SlotLayout, CopyWindow> window)
-    {
-        using var file = new PendingFile(path, FileShare.None);
-        var written = Write(file, Path.GetFileName(path), save, stored, index, chunkBytes, window);
-        PendingFile.Commit([file]);
-        return written;
-    }
-
-    /// <summary>Writes a file that is not committed yet; <paramref name="name"/> is what it will be called.</summary>
-    public static UniversalFile Write(PendingFile file, string name, string save, StateLayout stored, int index, int chunkBytes, Func<SlotLayout, CopyWindow> window)
+    public static UniversalFile Write(PendingFile file, string save, StateLayout stored, int index, int chunkBytes, Func<SlotLayout, CopyWindow> window)
     {
         var chunks = new Dictionary<string, IReadOnlyList<string>>(StringComparer.Ordinal);
         var tensors = new List<SafetensorsTensor>();
@@ -56,7 +47,7 @@ internal static class ShardFile
             }));
         }
         var written = SafetensorsWriter.Write(file, tensors, new Dictionary<string, string> { [SaveKey] = save });
-        return new(name, written.Bytes, written.Hash, chunks);
+        return new(file.Name, written.Bytes, written.Hash, chunks);
     }
 
     /// <summary>The logical shape where a file holds one whole tensor, so that other tools read it; a row of elements else.</summary>

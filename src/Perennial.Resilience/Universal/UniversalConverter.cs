@@ -78,7 +78,7 @@ public static class UniversalConverter
             }
             batch.Write(Path.Combine(folder, name(file)), pending =>
             {
-                files[file] = ShardFile.Write(pending, name(file), source.Save, stored, file, source.ChunkBytes, slot => source.Window(slot, file));
+                files[file] = ShardFile.Write(pending, source.Save, stored, file, source.ChunkBytes, slot => source.Window(slot, file));
                 evidence[file] = ReadBack(pending.Temporary, stored, file, source.Progress);
             });
         });

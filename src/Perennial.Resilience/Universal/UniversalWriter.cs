@@ -41,13 +41,14 @@ public static class UniversalWriter
         var evidence = RankEvidence.Gather(layout, rank, buffers, progress);
         foreach (var fault in evidence.Slots.SelectMany(slot => slot.Faults.Select(fault => $"rank {rank}, slot '{slot.Slot}': {fault}"))) throw PerennialException.Failed($"the state is not in order: {fault}");
         var stored = StoredLayout.Duty(layout);
-        var path = Path.Combine(folder, $"rank-{rank.ToString("d4", CultureInfo.InvariantCulture)}.safetensors");
-        var file = ShardFile.Write(path, save, stored, rank, chunkBytes, slot =>
+        using var pending = new PendingFile(Path.Combine(folder, $"rank-{rank.ToString("d4", CultureInfo.InvariantCulture)}.safetensors"), FileShare.None);
+        var file = ShardFile.Write(pending, save, stored, rank, chunkBytes, slot =>
         {
             // All that a rank writes it has: the plan from memory to its file is local.
             var plan = TransferPlan.For(rank, layout.Find(slot.Slot.Name)!.Layout, slot.Layout, new TransferOptions(Means: false));
             return new CopyWindow(plan, _ => buffers[slot.Slot.Name]);
         });
+        PendingFile.Commit([pending]);
         var report = new ShardReport(save, chunkBytes, [.. layout.Slots.Select(slot => slot.Layout.HashText)], file, evidence);
         AtomicFile.WriteText(ReportPath(folder, rank), JsonSerializer.Serialize(report, UniversalJson.Options));
         return report;

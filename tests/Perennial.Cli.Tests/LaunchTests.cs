@@ -83,6 +83,9 @@ public class LaunchTests
             // From step 6 to 7 and from 7 to 8: 0.9 s each, both of whole batches.
             Assert.Equal([(2, 0.9)], run.Degraded.Select(pace => (pace.Ranks, pace.StepSeconds)));
             Assert.Equal([0.1, 0.1], run.Events.Select(one => one.Partial));
+            Assert.Equal([5L, 9L], run.Events.Select(one => one.Step));
+            // The fault at 1.35 s, the step with which the third is there from 3.9 to 4.8 s; whoever is ready waits for half a step in the mean.
+            Assert.Equal((0.01, 2.1, 0.65), (run.CheckpointSeconds, Math.Round(run.RespawnSeconds, 6), Math.Round(run.JoinSeconds, 6)));
             // Nine steps were told, one of them of two samples for three.
             Assert.Equal(10 * 26 / 27.0, run.WholeSteps, 2);
             Assert.Equal([false, true], run.Events.Select(one => one.Leader));

@@ -19,12 +19,14 @@ internal sealed class RecoveryLog(string name, string policy, int workers, TimeP
     private const double Forgotten = 10;
     private readonly TimeProvider time = time ?? TimeProvider.System;
     private readonly List<(JsonObject Phases, long LostSteps, double Partial)> events = [];
-    private readonly SortedSet<long> checkpoints = [];
+    private readonly SortedDictionary<long, double> checkpoints = [];
+    private readonly List<(double Gap, double Away, int Ranks)> joins = [];
     private readonly Dictionary<long, int> samples = [];
     private long? start;
     private readonly SortedDictionary<int, (double Seconds, double Batches)> paces = [];
     private (double At, IReadOnlyList<int> Workers, double LastStepAt, long Step)? fault;
     private double lastStepAt, startedAt;
+    private double? lostAt;
     private long last, first = -1, reached;
     private int ranks, most;
     private double? gap;
@@ -56,6 +58,12 @@ internal sealed class RecoveryLog(string name, string policy, int workers, TimeP
                     var pace = paces.GetValueOrDefault(ranks);
                     paces[ranks] = (pace.Seconds + seconds, pace.Batches + (double)samples[e.Step] / samples.Values.Max());
                 }
+                // The step with which all are there again.
+                if (gap is { } longer && lostAt is { } lost && e.ByRank.Count > ranks && e.ByRank.Count == most)
+                {
+                    joins.Add((longer, Now - longer - lost, ranks));
+                    lostAt = null;
+                }
                 (gap, ranks) = (null, e.ByRank.Count);
                 break;
             case StepDone e:
@@ -68,7 +76,7 @@ internal sealed class RecoveryLog(string name, string policy, int workers, TimeP
                 (last, lastStepAt, reached) = (e.Step, Now, Math.Max(reached, e.Step));
                 break;
             case CheckpointWritten e:
-                checkpoints.Add(e.Step);
+                checkpoints[e.Step] = e.Seconds;
                 break;
             case Recovered { IsGrowth: false } e when fault is { } struck:
                 Elastic(struck, e);
@@ -91,7 +99,8 @@ internal sealed class RecoveryLog(string name, string policy, int workers, TimeP
         var run = new JsonObject
         {
             ["name"] = name, ["policy"] = policy, ["paths"] = workers, ["stages"] = 1, ["spares"] = 0, ["seconds"] = Math.Round(lastStepAt, 4), ["steps"] = reached - Math.Max(0, first), ["whole-steps"] = Math.Round(WholeSteps, 2),
-            ["step-seconds"] = Math.Round(step, 5), ["degraded"] = new JsonArray([.. degraded]), ["checkpoint-steps"] = CheckpointSteps, ["events"] = new JsonArray([.. recoveries]),
+            ["step-seconds"] = Math.Round(step, 5), ["degraded"] = new JsonArray([.. degraded]), ["checkpoint-steps"] = CheckpointSteps,
+            ["checkpoint-seconds"] = checkpoints.Count == 0 ? 0 : Math.Round(checkpoints.Values.Average(), 5), ["respawn-seconds"] = Math.Round(RespawnSeconds, 5), ["join-seconds"] = Math.Round(JoinSeconds, 5), ["events"] = new JsonArray([.. recoveries]),
         };
         AtomicFile.WriteText(Path.Combine(folder, FileName), new JsonObject { ["runs"] = new JsonArray(run) }.ToJsonString(new() { WriteIndented = true }) + "\n");
     }
@@ -100,14 +109,20 @@ internal sealed class RecoveryLog(string name, string policy, int workers, TimeP
 
     private double WholeSteps => samples.Count == 0 ? 0 : (reached - Math.Max(0, first)) * samples.Values.Average() / samples.Values.Max();
 
+    // Whoever is ready waits for the end of the step under way: half of one in the mean.
+    private double RespawnSeconds => joins.Count == 0 ? 0 : Math.Max(0.001, joins.Average(join => join.Away - (paces.TryGetValue(join.Ranks, out var pace) && pace.Batches > 0 ? pace.Seconds / pace.Batches : StepSeconds) / 2));
+
+    private double JoinSeconds => joins.Count == 0 ? 0 : Math.Max(0.001, joins.Average(join => join.Gap) - StepSeconds);
+
     /// <summary>The usual distance of two checkpoints; the last one comes when the run ends.</summary>
-    private long CheckpointSteps => checkpoints.Count < 2 ? 0 : checkpoints.Zip(checkpoints.Skip(1), (earlier, later) => later - earlier).Order().ElementAt((checkpoints.Count - 1) / 2);
+    private long CheckpointSteps => checkpoints.Count < 2 ? 0 : checkpoints.Keys.Zip(checkpoints.Keys.Skip(1), (earlier, later) => later - earlier).Order().ElementAt((checkpoints.Count - 1) / 2);
 
     private void Elastic((double At, IReadOnlyList<int> Workers, double LastStepAt, long Step) hit, Recovered e)
     {
         var phases = e.Phases;
         var rest = phases.Agree + phases.Group + phases.Plan + phases.Move + Finite(phases.Replay);
         // The launcher knows when the fault was: what is not the later phases is detection. Who leads now and did not before has just begun.
+        lostAt = hit.At;
         Add(hit, startedAt > hit.At, Math.Max(0, Now - hit.At - rest), phases.Agree, phases.Group, phases.Plan, phases.Move, Math.Max(0, Finite(phases.Replay) - StepSeconds), 0);
     }
 
@@ -118,7 +133,7 @@ internal sealed class RecoveryLog(string name, string policy, int workers, TimeP
     {
         events.Add((new JsonObject
         {
-            ["at"] = Math.Round(hit.At, 4), ["ranks"] = new JsonArray([.. hit.Workers.Select(worker => (JsonNode)worker)]), ["software"] = true, ["leader"] = leader,
+            ["at"] = Math.Round(hit.At, 4), ["ranks"] = new JsonArray([.. hit.Workers.Select(worker => (JsonNode)worker)]), ["step"] = hit.Step, ["software"] = true, ["leader"] = leader,
             ["detect"] = Math.Round(detect, 5), ["agree"] = Math.Round(agree, 5), ["group"] = Math.Round(group, 5), ["plan"] = Math.Round(plan, 6),
             ["move"] = Math.Round(move, 5), ["replay"] = Math.Round(replay, 5),
         }, lostSteps, Math.Max(0, hit.At - hit.LastStepAt)));

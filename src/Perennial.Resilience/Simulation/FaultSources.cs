@@ -6,8 +6,8 @@ namespace Perennial.Resilience.Simulation;
 /// <param name="Software">Only the process died: node and memory stay.</param>
 /// <param name="IntoStep">Seconds of the step that was under way, where they were measured; else the simulation's own clock says.</param>
 /// <param name="Leader">Whether it takes the process that leads, where it was measured; else rank 0 leads.</param>
-/// <param name="StepsSince">Whole steps since the state to which the job goes back, where they were measured; else the simulation's own clock says.</param>
-internal sealed record Fault(double Seconds, IReadOnlyList<int> Ranks, bool Software, double? IntoStep = null, bool? Leader = null, long? StepsSince = null);
+/// <param name="Step">The last step that was done, where it was measured; else the simulation's own clock says.</param>
+internal sealed record Fault(double Seconds, IReadOnlyList<int> Ranks, bool Software, double? IntoStep = null, bool? Leader = null, long? Step = null);
 
 /// <summary>Where the faults of a simulated run come from.</summary>
 internal interface IFaultSource

@@ -17,7 +17,11 @@ public sealed record RecoveryIncident(double Seconds, double LostSeconds, bool F
 public sealed record JobOutcome(long Steps, TimeShares Shares, int Faults, IReadOnlyList<RecoveryIncident> Incidents);
 
 /// <summary>What a run is made of.</summary>
-internal sealed record JobSetup(SimulationOptions Options, PipelineShape Shape, IRecoveryPolicy Policy, int Spares, long CheckpointEvery, double MeanSecondsBetweenFaults);
+internal sealed record JobSetup(SimulationOptions Options, PipelineShape Shape, IRecoveryPolicy Policy, int Spares, long CheckpointEvery, double MeanSecondsBetweenFaults)
+{
+    /// <summary>Seconds into the next step until a checkpoint is on disk, where it is written beside the training.</summary>
+    public double CheckpointSeconds { get; init; }
+}
 
 /// <summary>One job on one cluster under one policy, from event to event: faults, recoveries, arrivals, joins.</summary>
 internal sealed class JobRun
@@ -110,8 +114,8 @@ internal sealed class JobRun
         incident = incident is { } open
             ? open with { FromDisk = open.FromDisk || fromDisk, Faults = open.Faults + 1 }
             : (fault.Seconds, clock.Steps + within, step.Seconds, fromDisk, 1);
-        if (fault.StepsSince is { } since) clock.RollBack(Math.Max(0, clock.Steps - since));
-        else clock.RollBack(fromDisk ? clock.CheckpointStep : setup.Policy.Source == StateSource.Snapshot ? clock.SnapshotStep : clock.Steps);
+        var reached = fault.Step ?? clock.Steps;
+        clock.RollBack(fromDisk ? clock.SinceCheckpoint(reached, isWriting: into < setup.CheckpointSeconds) : setup.Policy.Source == StateSource.Snapshot ? clock.SinceSnapshot(reached) : 0);
         BeginRecovery(planned: false, fault.Leader ?? fault.Ranks.Contains(0), into);
     }
 
@@ -125,11 +129,12 @@ internal sealed class JobRun
     private void BeginRecovery(bool planned, bool leader = false, double into = double.PositiveInfinity)
     {
         (mode, joinAt) = (Mode.Recovering, double.PositiveInfinity);
-        var ranks = setup.Shape.Ranks;
-        var (notice, rest) = (planned ? 0 : Phase(RecoveryPhase.Detect) + Math.Max(0, setup.Policy.Times.Quiet - into) + Phase(RecoveryPhase.Agree), 0.0);
+        var (ranks, times) = (setup.Shape.Ranks, setup.Policy.Times);
+        var (notice, rest) = (planned ? 0 : Phase(RecoveryPhase.Detect) + Math.Max(0, times.Quiet - into) + Phase(RecoveryPhase.Agree), 0.0);
         RecoveryPhase[] others = planned ? [RecoveryPhase.Agree, RecoveryPhase.Group, RecoveryPhase.Plan, RecoveryPhase.Move, RecoveryPhase.Replay] : [RecoveryPhase.Group, RecoveryPhase.Plan, RecoveryPhase.Move, RecoveryPhase.Replay];
-        foreach (var phase in others) rest += Phase(phase);
-        if (leader && setup.Policy.Times.Lead > 0) rest += setup.Policy.Times.Lead * random.LogNormal(setup.Policy.Times.Spread);
+        if (planned && times.Join > 0) rest = times.Join * random.LogNormal(times.Spread);
+        else foreach (var phase in others) rest += Phase(phase);
+        if (leader && times.Lead > 0) rest += times.Lead * random.LogNormal(times.Spread);
         rest += TransferSeconds();
         var begin = now + notice;
         if (setup.Policy.WaitsForSpares)
@@ -144,7 +149,7 @@ internal sealed class JobRun
         }
         until = begin + rest;
 
-        double Phase(RecoveryPhase phase) => setup.Policy.Times.Mean(phase, ranks) * random.LogNormal(setup.Policy.Times.Spread);
+        double Phase(RecoveryPhase phase) => times.Mean(phase, ranks) * random.LogNormal(times.Spread);
     }
 
     // What depends on bytes: the checkpoint through the storage, or a rank's shard from its group and moved layers' weights over the network.

@@ -15,6 +15,10 @@ public sealed record MeasuredEvent
     [MinLength(1)]
     public required IReadOnlyList<int> Ranks { get; init; }
 
+    /// <summary>The last step that was done; null where that was not recorded.</summary>
+    [Range(0, long.MaxValue)]
+    public long? Step { get; init; }
+
     /// <summary>Whether only processes died.</summary>
     public bool Software { get; init; } = true;
 
@@ -120,6 +124,18 @@ public sealed record MeasuredRun
     [Range(0, int.MaxValue)]
     public int CheckpointSteps { get; init; }
 
+    /// <summary>Mean seconds into the next step until a checkpoint was on disk: a restart from a fault within them goes back to the one before.</summary>
+    [Range(0.0, double.MaxValue)]
+    public double CheckpointSeconds { get; init; }
+
+    /// <summary>Mean seconds from a fault until what was started in the place of the lost could join; 0 where none did.</summary>
+    [Range(0.0, double.MaxValue)]
+    public double RespawnSeconds { get; init; }
+
+    /// <summary>Mean seconds that the step in which it joined took longer than the next ones; 0 where none did.</summary>
+    [Range(0.0, double.MaxValue)]
+    public double JoinSeconds { get; init; }
+
     /// <summary>Spare nodes.</summary>
     [Range(0, 1_000_000)]
     public int Spares { get; init; }
@@ -127,18 +143,17 @@ public sealed record MeasuredRun
     /// <summary>Recoveries, in order of time.</summary>
     public required IReadOnlyList<MeasuredEvent> Events { get; init; }
 
+    /// <summary>Its ranks.</summary>
+    public int Ranks => Paths * Stages;
+
+    /// <summary>Whether the ranks noticed losses themselves: a restart is whoever's who started the job.</summary>
+    public bool IsNoticed => Events.Any(fault => fault.Detect > 0);
+
     /// <summary>Seconds of the step that a fault interrupted.</summary>
     public double IntoStep(MeasuredEvent fault)
     {
         ArgumentNullException.ThrowIfNull(fault);
         return fault.Partial ?? fault.Again % StepSeconds;
-    }
-
-    /// <summary>Whole steps that a fault cost, beside the one it interrupted.</summary>
-    public long LostSteps(MeasuredEvent fault)
-    {
-        ArgumentNullException.ThrowIfNull(fault);
-        return (long)Math.Round((fault.Again - IntoStep(fault)) / StepSeconds);
     }
 }
 

@@ -25,8 +25,8 @@ public static class RecoveryCalibration
 
     /// <summary>
     /// Phase times from measured recoveries; the spread is kept when there is only one. Detection is the wait for the end of the step's quiet part and a
-    /// rest. Where the leader was lost in some of them, what those took longer than the others is a time of its own. Both are of the job and not of the
-    /// policy, so other runs tell them too.
+    /// rest. Where the leader was lost in some of them, what those took longer than the others is a time of its own. These, agreement, the new group and
+    /// what a join costs are of the job and not of the policy, so runs of other policies with as many ranks tell them too.
     /// </summary>
     /// <param name="assumed">Times in the place of what was not measured.</param>
     /// <param name="runs">Runs of the policy, with recoveries.</param>
@@ -40,18 +40,24 @@ public static class RecoveryCalibration
         var losses = Loss.Of(runs);
         if (losses.Count == 0) throw new ArgumentException("no recovery was measured", nameof(runs));
         // A restart is noticed by nobody in the job: whoever started it ends it and starts it anew.
-        var quiet = losses.Any(loss => loss.Fault.Detect > 0) ? Quiet(all) : 0;
-        var others = losses.Where(loss => !loss.Fault.Leader).ToList();
-        var usual = others.Count > 0 ? others : losses;
-        var times = Enum.GetValues<RecoveryPhase>().Aggregate(assumed, (present, phase) => present.With(phase, usual.Average(loss => loss.Fault[phase]))) with { Quiet = quiet };
-        times = times with { Detect = Math.Max(0, usual.Average(loss => loss.Rest(quiet))) };
-        var leads = (Lead(losses, quiet) is { } own ? [own] : quiet > 0 ? Policies(all).Select(policy => Lead(policy, quiet)).OfType<double>() : []).ToList();
+        var alike = runs.Any(run => run.IsNoticed) ? [.. all.Where(other => other.IsNoticed && runs.Any(run => run.Ranks == other.Ranks))] : runs;
+        var quiet = runs.Any(run => run.IsNoticed) ? Quiet(alike) : 0;
+        IReadOnlyList<Loss> usual = Usual(losses), common = Usual(Loss.Of(alike));
+        var times = Enum.GetValues<RecoveryPhase>().Aggregate(assumed, (present, phase) => present.With(phase, (IsOfJob(phase) ? common : usual).Average(loss => loss.Fault[phase]))) with { Quiet = quiet };
+        times = times with { Detect = Math.Max(0, common.Average(loss => loss.Rest(quiet))) };
+        if (alike.Where(run => run.JoinSeconds > 0).ToList() is { Count: > 0 } joined) times = times with { Join = joined.Average(run => run.JoinSeconds) };
+        var leads = (Lead(losses, quiet) is { } own ? [own] : quiet > 0 ? Policies(alike).Select(policy => Lead(policy, quiet)).OfType<double>() : []).ToList();
         if (leads.Count > 0) times = times with { Lead = Math.Max(0, leads.Average()) };
         if (losses.Count < 2) return times;
         var logs = losses.Select(loss => Math.Log(Math.Max(1e-6, loss.Whole(quiet) - (loss.Fault.Leader ? times.Lead : 0)))).ToList();
         var mean = logs.Average();
         return times with { Spread = Math.Min(3, Math.Sqrt(logs.Sum(value => (value - mean) * (value - mean)) / (logs.Count - 1))) };
     }
+
+    private static bool IsOfJob(RecoveryPhase phase) => phase is RecoveryPhase.Detect or RecoveryPhase.Agree or RecoveryPhase.Group;
+
+    // Those without the leader, where there are some.
+    private static IReadOnlyList<Loss> Usual(IReadOnlyList<Loss> losses) => losses.Where(loss => !loss.Fault.Leader).ToList() is { Count: > 0 } others ? others : losses;
 
     // What the loss of the leader took longer; null where one kind of loss is missing.
     private static double? Lead(IReadOnlyList<Loss> losses, double quiet)

@@ -65,6 +65,10 @@ public sealed record RecoveryTimes
     [Range(0.0, double.MaxValue)]
     public double Lead { get; init; }
 
+    /// <summary>Seconds that the job stands still while a node joins that is ready; 0: the phases without detection.</summary>
+    [Range(0.0, double.MaxValue)]
+    public double Join { get; init; }
+
     /// <summary>
     /// Seconds from the start of a step in which ranks do not wait for each other: a fault in that time is noticed at its end, and Detect comes on top.
     /// 0 where heartbeats tell.
@@ -87,9 +91,9 @@ public sealed record RecoveryTimes
         _ => Replay,
     };
 
-    /// <summary>Mean seconds of all phases together; a planned change skips detection.</summary>
+    /// <summary>Mean seconds of all phases together; a planned change, in which a node joins, skips detection.</summary>
     public double Sum(long ranks, bool planned = false) =>
-        Enum.GetValues<RecoveryPhase>().Where(phase => !planned || phase != RecoveryPhase.Detect).Sum(phase => Mean(phase, ranks));
+        planned && Join > 0 ? Join : Enum.GetValues<RecoveryPhase>().Where(phase => !planned || phase != RecoveryPhase.Detect).Sum(phase => Mean(phase, ranks));
 
     /// <summary>These times with measured means in the place of one phase; what grows with the ranks is then part of the measurement.</summary>
     public RecoveryTimes With(RecoveryPhase phase, double seconds) => phase switch

@@ -6,7 +6,7 @@ namespace Perennial.Resilience.Simulation;
 /// <summary>Predicted against measured, for one run.</summary>
 /// <param name="Name">The run.</param>
 /// <param name="Policy">Its policy.</param>
-/// <param name="Independent">The phase times came from other runs only. If not, there was no other run of this policy, and the check says little.</param>
+/// <param name="Independent">The phase times came from other runs only. If not, there was no other run of as many ranks, and the check says little.</param>
 /// <param name="MeasuredRecovery">Mean seconds of a recovery.</param>
 /// <param name="PredictedRecovery">The same, predicted.</param>
 /// <param name="MeasuredSteps">Committed steps, of the whole batch: a step that lost samples counts by the rest of them, for the simulation keeps the batch.</param>
@@ -20,7 +20,7 @@ public sealed record ValidatedRun(string Name, string Policy, bool Independent, 
     public double StepError => Math.Abs(PredictedSteps - MeasuredSteps) / (double)MeasuredSteps;
 }
 
-/// <summary>Plays measured runs again in the simulation: same faults at the same times, places of a step and distances from the last checkpoint; phase times from the other runs of the same policy.</summary>
+/// <summary>Plays measured runs again in the simulation: same faults at the same times and in the same places of the same steps; phase times from other runs.</summary>
 public static class RecoveryValidation
 {
     /// <summary>Predicts every measured run.</summary>
@@ -38,7 +38,10 @@ public static class RecoveryValidation
     {
         var chosen = options.Policies.FirstOrDefault(candidate => candidate.Kind == run.Policy)
             ?? throw PerennialException.Usage($"measured run '{run.Name}' has policy '{run.Policy}', which the recipe does not list");
-        List<MeasuredRun> others = [.. rest.Where(other => other.Policy == run.Policy)], known = others.Count > 0 ? others : run.Events.Count > 0 ? [run] : [];
+        // More processes on the same machine take longer over everything, so only runs of as many ranks tell: of the policy, or else of those whose ranks go on as well.
+        List<MeasuredRun> alike = [.. rest.Where(other => other.Ranks == run.Ranks)], own = [.. alike.Where(other => other.Policy == run.Policy)];
+        var others = own.Count > 0 || !run.IsNoticed ? own : [.. alike.Where(other => other.IsNoticed)];
+        List<MeasuredRun> known = others.Count > 0 ? others : run.Events.Count > 0 ? [run] : [];
         var times = chosen.Create().Times;
         if (known.Count > 0) times = RecoveryCalibration.Times(times, known, others.Count > 0 ? rest : [.. rest, run]);
         var policy = new MeasuredPolicy(RecoveryCalibration.Calibrated(chosen, times with { Spread = 0 }).Create(), [.. known.SelectMany(other => other.Degraded.Select(pace => (pace.Ranks, pace.StepSeconds / other.StepSeconds)))]);
@@ -46,16 +49,16 @@ public static class RecoveryValidation
         var local = options with
         {
             Job = options.Job with { Stages = run.Stages, StepSeconds = run.StepSeconds, StateBytes = 0 },
-            Cluster = options.Cluster with { PerNode = 1, RespawnSeconds = policy.WaitsForSpares ? 0 : options.Cluster.RespawnSeconds },
+            Cluster = options.Cluster with { PerNode = 1, RespawnSeconds = policy.WaitsForSpares ? 0 : known.Where(other => other.RespawnSeconds > 0).Select(other => other.RespawnSeconds).DefaultIfEmpty(options.Cluster.RespawnSeconds).Average() },
         };
         var setup = Simulator.Setup(local, policy, (long)run.Paths * run.Stages);
         setup = setup with
         {
-            Spares = run.Spares, CheckpointEvery = run.CheckpointSteps > 0 ? run.CheckpointSteps : setup.CheckpointEvery,
+            Spares = run.Spares, CheckpointEvery = run.CheckpointSteps > 0 ? run.CheckpointSteps : setup.CheckpointEvery, CheckpointSeconds = run.CheckpointSeconds,
             // Measured steps contain their stalls.
             Options = local with { Protection = local.Protection with { SnapshotStallSeconds = 0, CheckpointStallSeconds = 0 } },
         };
-        var faults = new RecordedFaults(run.Events.Select(fault => new Fault(fault.At, fault.Ranks, fault.Software, run.IntoStep(fault), fault.Leader, run.LostSteps(fault))));
+        var faults = new RecordedFaults(run.Events.Select(fault => new Fault(fault.At, fault.Ranks, fault.Software, run.IntoStep(fault), fault.Leader, fault.Step)));
         var outcome = new JobRun(setup, faults, new(options.Seed, 0)).Run(run.Seconds);
         return new(run.Name, run.Policy, others.Count > 0, run.Events.Count == 0 ? 0 : run.Events.Average(fault => fault.Total),
             outcome.Incidents.Count == 0 ? 0 : outcome.Incidents.Average(incident => incident.Seconds), run.WholeSteps > 0 ? (long)Math.Round(run.WholeSteps) : run.Steps, outcome.Steps);

@@ -43,7 +43,7 @@ public static class SimulationText
     {
         ArgumentNullException.ThrowIfNull(validated);
         if (validated.Count == 0) return "";
-        var text = new StringBuilder("\nmeasured runs played again (phase times from the other runs of the policy)\n  run                                  policy        recovery s: measured predicted   error   steps: measured predicted   error\n");
+        var text = new StringBuilder("\nmeasured runs played again (phase times from other runs of as many ranks)\n  run                                  policy        recovery s: measured predicted   error   steps: measured predicted   error\n");
         foreach (var run in validated)
             text.Append(CultureInfo.InvariantCulture, $"  {run.Name,-36} {run.Policy,-13} {run.MeasuredRecovery,20:0.000} {run.PredictedRecovery,9:0.000} {100 * run.RecoveryError,6:0.0}% {run.MeasuredSteps,17} {run.PredictedSteps,9} {100 * run.StepError,6:0.0}%{(run.Independent ? "" : "  (its own times)")}\n");
         foreach (var policy in validated.GroupBy(run => run.Policy))

@@ -36,11 +36,11 @@ internal sealed class StepClock(double wholeStep, long snapshotEvery, double sna
     /// <summary>Committed steps.</summary>
     public long Steps { get; private set; }
 
-    /// <summary>The step of the last checkpoint.</summary>
-    public long CheckpointStep => Steps / checkpointEvery * checkpointEvery;
+    /// <summary>Steps from the newest checkpoint to a step. The one of that step itself is left out where it is still being written.</summary>
+    public long SinceCheckpoint(long step, bool isWriting) => step % checkpointEvery == 0 && isWriting ? Math.Min(step, checkpointEvery) : step % checkpointEvery;
 
-    /// <summary>The step of the last snapshot.</summary>
-    public long SnapshotStep => snapshotEvery == 0 ? CheckpointStep : Math.Max(CheckpointStep, Steps / snapshotEvery * snapshotEvery);
+    /// <summary>Steps from the newest snapshot, or checkpoint, to a step.</summary>
+    public long SinceSnapshot(long step) => snapshotEvery == 0 ? SinceCheckpoint(step, isWriting: false) : Math.Min(step % checkpointEvery, step % snapshotEvery);
 
     public TimeShares Shares => new(useful, degraded, stalls, down, lost);
 
@@ -76,13 +76,13 @@ internal sealed class StepClock(double wholeStep, long snapshotEvery, double sna
         Steps += steps;
     }
 
-    /// <summary>Goes back to an earlier step: what came after it was useless.</summary>
-    public void RollBack(long step)
+    /// <summary>Goes back so many steps, at most to the beginning: they were useless.</summary>
+    public void RollBack(long steps)
     {
-        var again = (Steps - step) * wholeStep;
-        useful -= again;
-        lost += again;
-        Steps = step;
+        steps = Math.Min(steps, Steps);
+        useful -= steps * wholeStep;
+        lost += steps * wholeStep;
+        Steps -= steps;
     }
 
     /// <summary>Time in which nothing ran.</summary>

@@ -270,7 +270,8 @@ internal sealed class FixedSession : IRunSession
             if (Loop.Agreement.Snapshot) Part.Memory!.Snapshots.Offer();
             TellAlarms();
             var begun = Stopwatch.GetTimestamp();
-            if ((saving.CheckpointDue(step) || saving.IsDeciding || step == Part.Parts.TrunkStep) && step < parts.TotalSteps) disk.Write(Part);
+            // The last one too: whoever is lost while the end is evaluated loses no step.
+            if (saving.CheckpointDue(step) || saving.IsDeciding || step == Part.Parts.TrunkStep || step == parts.TotalSteps) disk.Write(Part);
             if (saving.IsDeciding) Decide(Stopwatch.GetElapsedTime(begun).TotalSeconds);
             if (step == parts.TotalSteps || (evaluateEvery > 0 && step % evaluateEvery == 0)) Evaluate(withSamples: true);
             if (Loop.Agreement.Stop) return step >= parts.TotalSteps;

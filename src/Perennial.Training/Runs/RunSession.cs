@@ -228,8 +228,9 @@ internal sealed class RunSession : IRunSession
             saves.Try(() => writer?.Poll() is { } finished ? [finished] : []);
             var step = Progress.Step;
             // The beginning of a stage is worth a checkpoint of its own.
-            due |= writer?.IsMissed == true || saving.CheckpointDue(step) || (saving.IsDeciding && IsLeading) || (step == Progress.StageStart && step < parts.TotalSteps) || step == parts.TrunkStep;
-            var savesNow = due && loop.IsSavePoint && step < parts.TotalSteps;
+            due |= writer?.IsMissed == true || saving.CheckpointDue(step) || (saving.IsDeciding && IsLeading) || step == Progress.StageStart || step == parts.TrunkStep || step == parts.TotalSteps;
+            // The last one too: whoever is lost while the end is evaluated loses no step.
+            var savesNow = due && loop.IsSavePoint;
             // Several processes take one together when the leader finds it due; one alone asks itself.
             var snapshots = loop.Agreement.Snapshot && (replicas is not SoloReplica || saving.SnapshotDue(step));
             // Ordered first: from the commit on the checkpoint needs no trainer. What one costs is measured on one that this process writes itself.

@@ -31,9 +31,19 @@ public sealed class JobRunTests
         Assert.Equal(10 + 83, restart.Steps);
         Assert.Equal(new RecoveryIncident(13 + 57, 57, FromDisk: true, Faults: 1), Rounded(Assert.Single(restart.Incidents)));
         Assert.Equal(57, restart.Shares.Lost, 6);
-        // Where it was measured how far it goes back, that counts: the checkpoint of step 10 was not on the disk yet.
-        var measured = Play(Options(Studies.Restart(Studies.Instant with { Group = 13 })), 1_000, fault with { StepsSince = 15 });
-        Assert.Equal(new RecoveryIncident(13 + 157, 157, FromDisk: true, Faults: 1), Rounded(Assert.Single(measured.Incidents)));
+        // Where it was measured which step was done, that counts: two after the checkpoint of step 10.
+        var measured = Play(Options(Studies.Restart(Studies.Instant with { Group = 13 })), 1_000, fault with { Step = 12 });
+        Assert.Equal(new RecoveryIncident(13 + 27, 27, FromDisk: true, Faults: 1), Rounded(Assert.Single(measured.Incidents)));
+    }
+
+    [Fact]
+    public void A_checkpoint_that_is_still_being_written_cannot_be_gone_back_to()
+    {
+        var options = Options(Studies.Restart(Studies.Instant with { Group = 13 }));
+        var setup = Simulator.Setup(options, options.Policies[0].Create(), options.Accelerators[0].Value) with { CheckpointSeconds = 3 };
+        // Step 10 was done at 100 s and is on the disk at 103 s.
+        double[] lost = [.. new[] { 102.0, 104.0 }.Select(at => Assert.Single(new JobRun(setup, new RecordedFaults([new Fault(at, [5], true)]), new(1, 1)).Run(1_000).Incidents).LostSeconds)];
+        Assert.Equal([102, 4], lost.Select(seconds => Math.Round(seconds, 6)));
     }
 
     [Fact]

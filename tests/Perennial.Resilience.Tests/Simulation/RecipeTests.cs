@@ -146,5 +146,23 @@ public sealed class RecipeTests : IDisposable
         Assert.False(RecoveryValidation.Compare(options, new() { Runs = [Run("a", 396, Event(50.2, 3, 0.3))] })[0].Independent);
     }
 
+    [Fact]
+    public void Only_runs_of_as_many_ranks_tell_and_what_the_job_does_is_told_by_all_policies()
+    {
+        MeasuredRun Run(string policy, int paths, double detect, double move) => new()
+        {
+            Name = policy, Policy = policy, Paths = paths, Seconds = 100, Steps = 396, StepSeconds = 0.25,
+            Events = [new() { At = 50.2, Step = 200, Ranks = [1], Detect = detect, Move = move, Again = 0.2, Partial = 0.2 }],
+        };
+        var options = Studies.Plain(Studies.Elastic(new())) with { Protection = new() { SnapshotStallSeconds = 0, CheckpointStallSeconds = 0 }, Job = new() { Stages = 1, StateBytes = 0 } };
+        options = options with { Policies = [.. options.Policies, Studies.Reroute(new())] };
+        var validated = RecoveryValidation.Compare(options, new() { Runs = [Run("elastic", 4, 0.2, 0.1), Run("elastic", 4, 0.2, 0.3), Run("reroute", 4, 0.4, 0.9), Run("elastic", 8, 9, 9), Run("reroute", 2, 7, 7)] });
+        // Detection is the mean of both others, the move that of the other elastic run; no agreement or group was needed.
+        Assert.Equal(0.3 + 0.3 + 0.2, validated[0].PredictedRecovery, 6);
+        // No other rerouted with four ranks: those that went on elastically tell.
+        Assert.Equal((true, 0.6), (validated[2].Independent, Math.Round(validated[2].PredictedRecovery, 6)));
+        Assert.Equal((false, 18.2), (validated[3].Independent, Math.Round(validated[3].PredictedRecovery, 6)));
+    }
+
     public void Dispose() => Directory.Delete(folder, recursive: true);
 }

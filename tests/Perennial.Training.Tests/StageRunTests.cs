@@ -49,11 +49,11 @@ public sealed class StageRunTests : IDisposable
           - { name: second, data: { sources: B: } }
         """;
 
-    private (RunResult Result, List<RunEvent> Events) Run(string run, string yaml, long? stopAt = null)
+    private (RunResult Result, List<RunEvent> Events) Run(string run, string yaml, long? stopAt = null, Recorder? recorder = null)
     {
-        var recorder = new Recorder();
+        recorder ??= new Recorder();
         var recipe = new RecipeLoader(components).Parse(yaml, "stages.yaml", ["evaluation.tasks=[]"]);
-        return (new TrainingRun(components).Execute(recipe, new TrainingRunOptions { RunFolder = Path.Combine(place, run), StopAtStep = stopAt }, [recorder]), recorder.Events);
+        return (new TrainingRun(components).Execute(recipe, new TrainingRunOptions { RunFolder = Path.Combine(place, run), StopAtStep = stopAt }, [recorder]), recorder.Of<RunEvent>());
     }
 
     [Fact]
@@ -98,6 +98,24 @@ public sealed class StageRunTests : IDisposable
         Assert.True(loss[1][1] < loss[0][1]);
         Assert.All(new[] { "1-first", "2-second" }, name => Assert.True(File.Exists(Path.Combine(place, "rows", "stages", name, "model.safetensors"))));
         Assert.Equal([(0, 640L, 640L), (1, 640, 640)], events.OfType<StageFinished>().Select(e => (e.Stage, e.Tokens, e.FreshTokens)));
+    }
+
+    [Fact]
+    public void A_run_that_is_lost_while_its_end_is_evaluated_has_no_step_to_do_again()
+    {
+        var (through, expected) = Run("through", Yaml(Two));
+        var lost = new Recorder(happened =>
+        {
+            if (happened is StageMeasured { Stage: 1, IsEnd: true }) throw new InvalidOperationException("lost");
+        });
+        Assert.Equal("lost", Assert.Throws<InvalidOperationException>(() => Run("lost", Yaml(Two), recorder: lost)).Message);
+        var (result, events) = Run("lost", Yaml(Two));
+        Assert.Equal((20L, through.StateHash), (events.OfType<RunStarted>().Single().StartStep, result.StateHash));
+        Assert.Empty(events.OfType<StepDone>());
+        // All that is said of the end is said.
+        Assert.Equal(expected.OfType<StageFinished>().Last() with { Folder = "" }, events.OfType<StageFinished>().Single() with { Folder = "" });
+        Assert.Equal(expected.OfType<StageMeasured>().Last().Texts.Select(text => text.Metrics["loss"]), events.OfType<StageMeasured>().Single().Texts.Select(text => text.Metrics["loss"]));
+        Assert.True(File.Exists(Path.Combine(place, "lost", "stages", "2-second", "model.safetensors")));
     }
 
     [Fact]
@@ -213,12 +231,5 @@ public sealed class StageRunTests : IDisposable
         }
         Assert.All(rates, rate => Assert.Equal(5e-3, rate, 1e-12));
         Assert.Equal(Run("through", Plain(cosine, 16)).Result.StateHash, Run("stopped", Plain(cosine, 16)).Result.StateHash);
-    }
-
-    private sealed class Recorder : IRunObserver
-    {
-        public List<RunEvent> Events { get; } = [];
-
-        public void Observe(RunEvent happened) => Events.Add(happened);
     }
 }

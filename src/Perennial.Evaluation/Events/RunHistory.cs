@@ -88,7 +88,10 @@ public sealed class RunHistory
                 stages.RemoveAll(known => known.Stage == e.Stage);
                 stages.Add(e);
                 break;
-            case SampleWritten e: samples.Add(e); break;
+            case SampleWritten e:
+                samples.RemoveAll(known => known.Step == e.Step && known.Prompt == e.Prompt);
+                samples.Add(e);
+                break;
             case CheckpointWritten e: checkpoints.Add(e); break;
             case MixtureMeasured e: Mixture = e; break;
             case Recovered e: recoveries.Add(e); break;

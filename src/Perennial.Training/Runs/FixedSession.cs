@@ -273,7 +273,7 @@ internal sealed class FixedSession : IRunSession
             // The last one too: whoever is lost while the end is evaluated loses no step.
             if (saving.CheckpointDue(step) || saving.IsDeciding || step == Part.Parts.TrunkStep || step == parts.TotalSteps) disk.Write(Part);
             if (saving.IsDeciding) Decide(Stopwatch.GetElapsedTime(begun).TotalSeconds);
-            if (step == parts.TotalSteps || (evaluateEvery > 0 && step % evaluateEvery == 0)) Evaluate(withSamples: true);
+            if (step == parts.TotalSteps || (evaluateEvery > 0 && step % evaluateEvery == 0)) Evaluate();
             if (Loop.Agreement.Stop) return step >= parts.TotalSteps;
             balance?.AfterStep(World, Part.Decoder.Clock.Pace);
             if (!Loop.Agreement.Regroup || step >= parts.TotalSteps || step >= options.StopAtStep) continue;
@@ -321,7 +321,7 @@ internal sealed class FixedSession : IRunSession
         if (told is not null) return told;
         foreach (var recovered in recoveries) Tell(recovered);
         recoveries.Clear();
-        if (completed && parts.Texts.All is not null && Progress.Step == parts.TotalSteps && IsLeaderWithout()) Evaluate(withSamples: false);
+        if (completed && parts.Texts.All is not null && Progress.Step == parts.TotalSteps && IsLeaderWithout()) Evaluate();
         disk.Save(Part);
         if (Part.Memory is { Snapshots.Account: { Taken: > 0 } account }) Tell(new Notice("info", $"memory snapshots: {account.Taken} taken, {account.Skipped} skipped, the steps waited {account.Stall:F2} s for them"));
         TellAlarms();
@@ -350,7 +350,7 @@ internal sealed class FixedSession : IRunSession
         return without[0] == 1;
     }
 
-    private void Evaluate(bool withSamples)
+    private void Evaluate()
     {
         // Practices lend their weights to the model while they are scored.
         Part.Memory?.Snapshots.WaitCopied();
@@ -358,7 +358,6 @@ internal sealed class FixedSession : IRunSession
         if (!mine.Practices.OfType<EvaluatePractice>().Any()) service.Evaluate("raw");
         if (mine.Optimizer.Derived is { } derived) service.Evaluate(derived, mine.Optimizer.Slots);
         foreach (var practice in mine.Practices) practice.AtInterval(Loop.Context);
-        if (!withSamples) return;
         service.Gather();
         if (service.Model is { } model)
             foreach (var prompt in parts.Recipe.Evaluation.Prompts) Tell(new SampleWritten(Progress.Step, prompt, SampleText.Write(mine, prompt, model)));

@@ -39,7 +39,7 @@ internal sealed class RunSession : IRunSession
     private RunLock? turn;
     private CheckpointWriter? writer;
     private long resumed = -1;
-    private bool isDiskLater;
+    private bool isDiskLater, isEndSeen;
     private RunExtension? extension;
     private double ceiling;
     private readonly List<RunEvent> early = [];
@@ -277,6 +277,7 @@ internal sealed class RunSession : IRunSession
         heldOut.AtStageEnd = true;
         EvaluateNow();
         heldOut.AtStageEnd = false;
+        isEndSeen = Progress.Step == parts.TotalSteps;
         if (parts.Recipe.Stages.Count == 0) return;
         var (stage, steps) = (parts.Stage, Progress.Step - Progress.StageStart);
         var target = folder.WriteStage(stage.Index, stage.Recipe.Name, path => CheckpointFiles.WriteModel(path, parts.State.Parameters.Layout, parts.State.Parameters.Values, parts.Config, parts.Data.Tokenizer, parts.Model.Map, parts.State.Slots.FirstOrDefault(slot => slot.Name == WeightMap.FrozenSlot)?.Values));
@@ -287,7 +288,7 @@ internal sealed class RunSession : IRunSession
     {
         // Practices lend their weights to the model while they are scored.
         memory?.WaitCopied();
-        Evaluate(withSamples: true);
+        Evaluate();
         TorchRuntime.ReleaseFreeMemory();
     }
 
@@ -319,7 +320,8 @@ internal sealed class RunSession : IRunSession
         if (!completed) loop.ReturnToSavePoint();
         if (IsLeading)
         {
-            if (completed && heldOut.BitsPerByte is null) Evaluate(withSamples: false);
+            // Also of a run that was lost after its last step.
+            if (completed && !isEndSeen) StageEnds();
             saves.Save(writer!, Progress.Step);
             if (memory is { Account: var account } && account.Taken > 0)
             {
@@ -345,12 +347,11 @@ internal sealed class RunSession : IRunSession
         return result;
     }
 
-    private void Evaluate(bool withSamples)
+    private void Evaluate()
     {
         if (!parts.ActivePractices.OfType<EvaluatePractice>().Any()) heldOut.Evaluate("raw");
         if (parts.Optimizer.Derived is { } derived) EvaluateDerived(derived);
         foreach (var practice in parts.ActivePractices) practice.AtInterval(loop.Context);
-        if (!withSamples) return;
         foreach (var prompt in parts.Recipe.Evaluation.Prompts) Tell(new SampleWritten(Progress.Step, prompt, SampleText.Write(parts, prompt)));
         if (Mixture.Measure(parts) is { } measured) Tell(measured);
     }

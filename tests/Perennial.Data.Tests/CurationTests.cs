@@ -17,7 +17,8 @@ public class CurationTests
     ];
 
     private static CurationRequest Request(TemporaryFolder folder, string output, int files = 6) => new(
-        [new SourceOptions { Path = Sources(folder, files) }], Everything, Path.Combine(folder.Path, output)) { Cache = folder.Path };
+        [new SourceOptions { Path = Sources(folder, files) }], Everything, Path.Combine(folder.Path, output))
+    { Cache = folder.Path };
 
     // Files above the size of a part would be slow to test: parts are files here because each source glob is its own part.
     private static string Sources(TemporaryFolder folder, int files)

@@ -14,7 +14,10 @@ public sealed class PackingTests : IDisposable
 
     private DataOptions Options(IEnumerable<string> texts, string name) => PreparationTests.Options(folder, folder.Write($"{name}.jsonl", string.Join('\n', texts.Select((text, i) => System.Text.Json.JsonSerializer.Serialize(new { text, rank = i }))))) with
     {
-        Tokenizer = new TokenizerOptions { Vocabulary = 257 }, Holdout = 0.1, Packing = PackingKind.BestFit, Documents = DocumentBoundary.Separate,
+        Tokenizer = new TokenizerOptions { Vocabulary = 257 },
+        Holdout = 0.1,
+        Packing = PackingKind.BestFit,
+        Documents = DocumentBoundary.Separate,
     };
 
     [Fact]

@@ -51,7 +51,7 @@ public class LaunchTests
     }
 
     [Fact]
-    public void Control_C_reaches_launcher_and_workers_and_all_save_once_and_leave()
+    public async Task Control_C_reaches_launcher_and_workers_and_all_save_once_and_leave()
     {
         NeedsGloo();
         using var place = new Workplace();
@@ -62,9 +62,10 @@ public class LaunchTests
         var events = Events(stopped.StandardOutput.ReadToEnd());
         stopped.WaitForExit();
         Assert.Equal(130, stopped.ExitCode);
-        Assert.DoesNotContain("died", told.Result, StringComparison.Ordinal);
+        var said = await told;
+        Assert.DoesNotContain("died", said, StringComparison.Ordinal);
         var last = (long)events.Last(line => (string?)line["event"] == "step")["step"]!;
-        Assert.True(Directory.Exists(place[$"stopped/checkpoints/step-{last}"]), $"step {last} is not on disk: {told.Result}");
+        Assert.True(Directory.Exists(place[$"stopped/checkpoints/step-{last}"]), $"step {last} is not on disk: {said}");
         // What is on the disk is not kept in memory as well.
         Assert.False(Directory.Exists(SnapshotHostOptions.DefaultFolder(Guid.Parse(File.ReadAllText(place["stopped/snapshot-id.txt"]).Trim()), "node0")));
     }

@@ -55,7 +55,7 @@ public class SnapshotLaunchTests
     }
 
     [Fact]
-    public void The_checkpoint_of_a_committed_step_comes_though_every_trainer_and_the_launcher_are_killed()
+    public async Task The_checkpoint_of_a_committed_step_comes_though_every_trainer_and_the_launcher_are_killed()
     {
         Assert.SkipUnless(GlooLibrary.WhyMissing() is null, GlooLibrary.WhyMissing() ?? "");
         Assert.SkipUnless(OperatingSystem.IsLinux(), "signals a process group");
@@ -78,7 +78,7 @@ public class SnapshotLaunchTests
         Cli.Signal("KILL", $"-{launched.Id}");
         launched.WaitForExit();
         // Both pipes end with the last of their writers.
-        _ = (output.Result, error.Result);
+        await Task.WhenAll(output, error);
         Assert.False(Directory.Exists(place[$"run/checkpoints/step-{step}"]));
         Cli.Signal("CONT", manager.Process);
         Assert.True(SpinWait.SpinUntil(() => Directory.Exists(place[$"run/checkpoints/step-{step}"]), TimeSpan.FromMinutes(1)));

@@ -3,9 +3,9 @@ using System.Text;
 using System.Text.Json.Nodes;
 using Perennial.Cli.Hosting;
 using Perennial.Core;
+using Perennial.Evaluation.Checkpoints;
 using Perennial.Models.Inference;
 using Perennial.Tensors;
-using Perennial.Evaluation.Checkpoints;
 
 namespace Perennial.Cli.Commands;
 

@@ -43,23 +43,23 @@ public sealed class InjectionPlan
         if (experiments.GroupBy(experiment => experiment.Name).FirstOrDefault(group => group.Count() > 1) is { } twice) throw PerennialException.Usage($"data.injections: '{twice.Key}' is there twice");
         Collisions = 0;
         foreach (var explicitly in new[] { true, false })
-        for (var number = 0; number < experiments.Count; number++)
-        {
-            var experiment = experiments[number];
-            if (experiment.Positions.Count > 0 != explicitly) continue;
-            var key = seed ^ XxHash3.HashToUInt64(Encoding.UTF8.GetBytes(experiment.Name));
-            var (from, to) = (run.ToSamples(experiment.From), Math.Min(run.Samples, run.ToSamples(experiment.To)));
-            if (from >= to) throw PerennialException.Usage($"data.injections: '{experiment.Name}' may change no sample: from {experiment.From} to {experiment.To} is nothing of this run");
-            var copy = 0;
-            foreach (var (text, ids, count) in Texts(experiment, number, tokenizer, time, key))
+            for (var number = 0; number < experiments.Count; number++)
             {
-                for (var i = 0; i < count; i++, copy++)
+                var experiment = experiments[number];
+                if (experiment.Positions.Count > 0 != explicitly) continue;
+                var key = seed ^ XxHash3.HashToUInt64(Encoding.UTF8.GetBytes(experiment.Name));
+                var (from, to) = (run.ToSamples(experiment.From), Math.Min(run.Samples, run.ToSamples(experiment.To)));
+                if (from >= to) throw PerennialException.Usage($"data.injections: '{experiment.Name}' may change no sample: from {experiment.From} to {experiment.To} is nothing of this run");
+                var copy = 0;
+                foreach (var (text, ids, count) in Texts(experiment, number, tokenizer, time, key))
                 {
-                    if (explicitly && copy >= experiment.Positions.Count) throw PerennialException.Usage($"data.injections: '{experiment.Name}' gives {experiment.Positions.Count} positions, but its texts need more (each text once per 'repeat')");
-                    Place(number, text, ids, explicitly ? experiment.Positions[copy] : null, (from, to), time, key, copy);
+                    for (var i = 0; i < count; i++, copy++)
+                    {
+                        if (explicitly && copy >= experiment.Positions.Count) throw PerennialException.Usage($"data.injections: '{experiment.Name}' gives {experiment.Positions.Count} positions, but its texts need more (each text once per 'repeat')");
+                        Place(number, text, ids, explicitly ? experiment.Positions[copy] : null, (from, to), time, key, copy);
+                    }
                 }
             }
-        }
         Fingerprint = Convert.ToHexStringLower(XxHash128.Hash(Encoding.UTF8.GetBytes(string.Join('\n', byPosition.OrderBy(pair => pair.Key).SelectMany(pair => pair.Value.Select(one => $"{pair.Key} {one.Offset} {string.Join(' ', one.Ids)}"))))));
     }
 

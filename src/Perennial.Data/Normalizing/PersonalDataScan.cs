@@ -134,7 +134,7 @@ internal static class PersonalDataScan
             previous = value;
             if (parts == 20) return false;
         }
-        if (end < text.Length && (IsAlphanumeric(text[end]) || (text[end] is (byte)'%' or (byte)':' ))) return false;
+        if (end < text.Length && (IsAlphanumeric(text[end]) || (text[end] is (byte)'%' or (byte)':'))) return false;
         var number = digits[..count];
         var shape = groups[..parts];
         if (count is >= 13 and <= 19 && number[0] is (byte)'2' or (byte)'3' or (byte)'4' or (byte)'5' or (byte)'6' && !mixed && text[start] is not ((byte)'+' or (byte)'(') && IsCardShape(shape) && Luhn(number))

@@ -138,7 +138,7 @@ internal ref struct GramTable
         Array.Clear(counts, 0, mask + 1);
     }
 
-    private readonly ulong Hash(int at, int n, ulong power) 
+    private readonly ulong Hash(int at, int n, ulong power)
     {
         // One more multiplication spreads over the upper half what the sum has in all bits; indices are taken from there.
         var hash = (prefix[at + n] - prefix[at] * power) * 0x9E3779B97F4A7C15;

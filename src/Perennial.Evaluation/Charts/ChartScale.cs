@@ -35,8 +35,8 @@ internal sealed class ChartScale
         double[] heads = high / low > 100 ? [1] : [1, 2, 5];
         var ticks = new List<double>();
         for (var power = (int)Math.Floor(Math.Log10(low)); power <= Math.Ceiling(Math.Log10(high)); power++)
-        foreach (var head in heads)
-            ticks.Add(head * Math.Pow(10, power));
+            foreach (var head in heads)
+                ticks.Add(head * Math.Pow(10, power));
         low = ticks.LastOrDefault(tick => tick <= low, low);
         high = ticks.FirstOrDefault(tick => tick >= high, high);
         return new ChartScale(low, high, from, to, logarithmic: true, [.. ticks.Where(tick => tick >= low && tick <= high)]);

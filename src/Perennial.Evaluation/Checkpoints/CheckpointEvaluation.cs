@@ -47,8 +47,8 @@ public sealed class CheckpointEvaluation(ComponentRegistry components)
         var context = new EvaluationContext(checkpoint.Model, text, new TextScorer(options.Overlap));
         var metrics = new SortedDictionary<string, double>(StringComparer.Ordinal) { ["bits_per_byte"] = context.Scores.BitsPerByte, ["loss"] = context.Scores.Loss };
         foreach (var (_, task) in tasks)
-        foreach (var (name, value) in task.Measure(context))
-            metrics[name] = value;
+            foreach (var (name, value) in task.Measure(context))
+                metrics[name] = value;
         return new EvaluationResult(checkpoint.Folder, text.Name, text.Bytes, text.Tokens, metrics, CompressionYardsticks.Measure(bytes));
     }
 

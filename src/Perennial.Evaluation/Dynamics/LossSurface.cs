@@ -24,14 +24,14 @@ public sealed record LossSurface(double Floor, double Size, double SizePower, do
         var (size, data) = (points.Min(point => point.Parameters), points.Min(point => point.Tokens));
         double[] losses = [.. points.Select(point => point.Loss)];
         for (var a = Least; a < Most + 1e-9; a += Coarse)
-        for (var b = Least; b < Most + 1e-9; b += Coarse)
-            Try(a, b);
+            for (var b = Least; b < Most + 1e-9; b += Coarse)
+                Try(a, b);
         for (var step = Coarse / 2; step > Coarse / 10; step /= 2)
         {
             var (a, b) = (best.Surface.SizePower, best.Surface.DataPower);
             for (var i = -1; i <= 1; i++)
-            for (var j = -1; j <= 1; j++)
-                if (i != 0 || j != 0) Try(Math.Clamp(a + i * step, Least / 2, Most), Math.Clamp(b + j * step, Least / 2, Most));
+                for (var j = -1; j <= 1; j++)
+                    if (i != 0 || j != 0) Try(Math.Clamp(a + i * step, Least / 2, Most), Math.Clamp(b + j * step, Least / 2, Most));
         }
         return best.Surface;
 

@@ -40,8 +40,8 @@ public static class RankCorrelation
         if (a.Count < 2) return double.NaN;
         var sum = 0;
         for (var i = 0; i < a.Count; i++)
-        for (var j = 0; j < i; j++)
-            sum += Math.Sign(a[i] - a[j]) * Math.Sign(b[i] - b[j]);
+            for (var j = 0; j < i; j++)
+                sum += Math.Sign(a[i] - a[j]) * Math.Sign(b[i] - b[j]);
         return sum / (a.Count * (a.Count - 1) / 2.0);
     }
 

@@ -22,23 +22,23 @@ public sealed record TaskLink(double Low, double High, double Slope, double Midd
         var mean = points.Average(point => point.Score);
         var best = (Error: points.Sum(point => Math.Pow(point.Score - mean, 2)), Link: new TaskLink(mean, mean, 1, least));
         foreach (var slope in Slopes)
-        for (var i = -10; i <= 30; i++)
-        {
-            var middle = least + (most - least) * i / 20.0;
-            var x = points.Select(point => 1 / (1 + Math.Exp(slope * (point.Loss - middle)))).ToList();
-            var (mx, variance) = (x.Average(), 0.0);
-            var covariance = 0.0;
-            for (var k = 0; k < x.Count; k++)
+            for (var i = -10; i <= 30; i++)
             {
-                variance += (x[k] - mx) * (x[k] - mx);
-                covariance += (x[k] - mx) * (points[k].Score - mean);
+                var middle = least + (most - least) * i / 20.0;
+                var x = points.Select(point => 1 / (1 + Math.Exp(slope * (point.Loss - middle)))).ToList();
+                var (mx, variance) = (x.Average(), 0.0);
+                var covariance = 0.0;
+                for (var k = 0; k < x.Count; k++)
+                {
+                    variance += (x[k] - mx) * (x[k] - mx);
+                    covariance += (x[k] - mx) * (points[k].Score - mean);
+                }
+                if (variance < 1e-12) continue;
+                var rise = covariance / variance;
+                var low = mean - rise * mx;
+                var error = points.Select((point, k) => Math.Pow(low + rise * x[k] - point.Score, 2)).Sum();
+                if (error < best.Error - 1e-15) best = (error, new TaskLink(low, low + rise, slope, middle));
             }
-            if (variance < 1e-12) continue;
-            var rise = covariance / variance;
-            var low = mean - rise * mx;
-            var error = points.Select((point, k) => Math.Pow(low + rise * x[k] - point.Score, 2)).Sum();
-            if (error < best.Error - 1e-15) best = (error, new TaskLink(low, low + rise, slope, middle));
-        }
         return best.Link;
     }
 }

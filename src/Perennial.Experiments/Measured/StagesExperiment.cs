@@ -114,11 +114,11 @@ public sealed class StagesExperiment(StagesExperimentOptions options) : IExperim
         }
         // Practices tell their own figures under their own name.
         foreach (var told in history.Evaluations.Where(e => e.Task == e.Weights).OrderBy(e => e.Step))
-        foreach (var (name, value) in told.Metrics.Where(pair => double.IsFinite(pair.Value)))
-        {
-            measures.TryAdd($"first-{told.Task}-{name.Replace('_', '-')}", value);
-            Add($"{told.Task}-{name.Replace('_', '-')}", value);
-        }
+            foreach (var (name, value) in told.Metrics.Where(pair => double.IsFinite(pair.Value)))
+            {
+                measures.TryAdd($"first-{told.Task}-{name.Replace('_', '-')}", value);
+                Add($"{told.Task}-{name.Replace('_', '-')}", value);
+            }
         return measures;
     }
 

@@ -78,10 +78,10 @@ public sealed record Paper : IValidatedOptions
         if (Tuning is not null && !Tuning.On(Arms).Any()) yield return ("tuning.arm", $"is '{Tuning.Arm}', which is no arm");
         var cells = Cells().Select(cell => cell.ToString()).ToHashSet(StringComparer.Ordinal);
         foreach (var hypothesis in Hypotheses)
-        foreach (var condition in hypothesis.Conditions)
-        foreach (var name in condition.Contrast.Keys.Concat(condition.LowestIn))
-            if (name != Condition.Lowest && !cells.Contains(name))
-                yield return ("hypotheses", $"'{hypothesis.Id}' speaks of '{name}', which is no cell{Core.Recipes.Nearest.Hint(name, cells)}");
+            foreach (var condition in hypothesis.Conditions)
+                foreach (var name in condition.Contrast.Keys.Concat(condition.LowestIn))
+                    if (name != Condition.Lowest && !cells.Contains(name))
+                        yield return ("hypotheses", $"'{hypothesis.Id}' speaks of '{name}', which is no cell{Core.Recipes.Nearest.Hint(name, cells)}");
         if (!Hypotheses.Any(hypothesis => hypothesis.Decides)) yield return ("hypotheses", "need at least one with 'decides: true': what refutes the claim when it fails");
     }
 }

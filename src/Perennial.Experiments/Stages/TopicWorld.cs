@@ -37,7 +37,9 @@ internal sealed class TopicWorld(ulong seed)
 
     /// <summary>Questions about the facts: those that training asks, or the others (half of either).</summary>
     public IEnumerable<Exercise> Questions(bool asked) =>
-        from topic in Enumerable.Range(0, Topics) from noun in Enumerable.Range(0, Nouns) where noun / 2 % 2 == 0 == asked
+        from topic in Enumerable.Range(0, Topics)
+        from noun in Enumerable.Range(0, Nouns)
+        where noun / 2 % 2 == 0 == asked
         select new Exercise($"{Word(true, topic, noun)} {Question}", Number(true, Fact(topic, noun)));
 
     /// <summary>A question that training asks, with its answer; wrong by so large a chance.</summary>

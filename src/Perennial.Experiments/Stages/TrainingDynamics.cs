@@ -120,14 +120,14 @@ public sealed class TrainingDynamics(TrainingDynamicsOptions options) : IExperim
     {
         List<double> inside = [], across = [];
         foreach (var domain in SkillWorld.Domains)
-        foreach (var task in domain.Tasks)
-        {
-            string[] own = [.. domain.Tasks.Where(other => other != task)], foreign = [.. SkillWorld.Domains.Where(other => other != domain).SelectMany(other => other.Tasks)];
-            var judged = R(task, own);
-            if (double.IsNaN(judged)) continue;
-            inside.Add(judged);
-            across.Add(Subsets(foreign, own.Length).Average(pool => R(task, pool)));
-        }
+            foreach (var task in domain.Tasks)
+            {
+                string[] own = [.. domain.Tasks.Where(other => other != task)], foreign = [.. SkillWorld.Domains.Where(other => other != domain).SelectMany(other => other.Tasks)];
+                var judged = R(task, own);
+                if (double.IsNaN(judged)) continue;
+                inside.Add(judged);
+                across.Add(Subsets(foreign, own.Length).Average(pool => R(task, pool)));
+            }
         return (inside.Average(), across.Average());
 
         double R(string task, IReadOnlyList<string> pool) => TaskPrediction.RSquared([.. curves.SkipLast(1)], curves[^1], Accuracy + task, [.. pool.Select(one => Accuracy + one)],

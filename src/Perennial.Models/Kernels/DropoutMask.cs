@@ -65,11 +65,11 @@ internal sealed class DropoutMask
     {
         var factors = new float[tokens * width];
         for (var token = 0L; token < tokens; token++)
-        for (var channel = 0; channel < width; channel += 8)
-        {
-            var eight = Factors(site, token, channel);
-            for (var i = 0; i < Math.Min(8, width - channel); i++) factors[token * width + channel + i] = eight[i];
-        }
+            for (var channel = 0; channel < width; channel += 8)
+            {
+                var eight = Factors(site, token, channel);
+                for (var i = 0; i < Math.Min(8, width - channel); i++) factors[token * width + channel + i] = eight[i];
+            }
         return factors;
     }
 
@@ -79,12 +79,12 @@ internal sealed class DropoutMask
         where T : struct, IStorage => ThreadTeam.ForRows(tokens, 32, (first, end) =>
         {
             for (var token = first; token < end; token++)
-            for (var i = 0; i < width; i += 8)
-            {
-                var value = T.Load(values, token * width + i);
-                if (bias is not null) value += Vector256.Load(bias + i);
-                T.Store(values, token * width + i, value * Factors(site, token, i));
-            }
+                for (var i = 0; i < width; i += 8)
+                {
+                    var value = T.Load(values, token * width + i);
+                    if (bias is not null) value += Vector256.Load(bias + i);
+                    T.Store(values, token * width + i, value * Factors(site, token, i));
+                }
         });
 
     /// <summary>masked ← m ⊙ dx: the gradient before the site from the one behind it; the two may be the same memory.</summary>
@@ -93,7 +93,7 @@ internal sealed class DropoutMask
         where T : struct, IStorage => ThreadTeam.ForRows(tokens, 32, (first, end) =>
         {
             for (var token = first; token < end; token++)
-            for (var i = 0; i < width; i += 8)
-                T.Store(masked, token * width + i, Vector256.Load(dx + token * width + i) * Factors(site, token, i));
+                for (var i = 0; i < width; i += 8)
+                    T.Store(masked, token * width + i, Vector256.Load(dx + token * width + i) * Factors(site, token, i));
         });
 }

@@ -54,7 +54,9 @@ public static class RecoveryValidation
         var setup = Simulator.Setup(local, policy, (long)run.Paths * run.Stages);
         setup = setup with
         {
-            Spares = run.Spares, CheckpointEvery = run.CheckpointSteps > 0 ? run.CheckpointSteps : setup.CheckpointEvery, CheckpointSeconds = run.CheckpointSeconds,
+            Spares = run.Spares,
+            CheckpointEvery = run.CheckpointSteps > 0 ? run.CheckpointSteps : setup.CheckpointEvery,
+            CheckpointSeconds = run.CheckpointSeconds,
             // Measured steps contain their stalls.
             Options = local with { Protection = local.Protection with { SnapshotStallSeconds = 0, CheckpointStallSeconds = 0 } },
         };

@@ -187,7 +187,8 @@ public sealed class SnapshotHost : IDisposable
             {
                 lock (gate) threads.Remove(Thread.CurrentThread);
             }
-        }) { IsBackground = true, Name = name };
+        })
+        { IsBackground = true, Name = name };
         lock (gate)
         {
             if (stopping.IsCancellationRequested) return;

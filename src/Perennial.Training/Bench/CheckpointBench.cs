@@ -202,7 +202,8 @@ public static class CheckpointBench
             {
                 // The kernel keeps no peak of anonymous pages alone: they are looked at.
                 for (; !stopped; Thread.Sleep(2)) most = Math.Max(most, Now());
-            }) { IsBackground = true };
+            })
+            { IsBackground = true };
             thread.Start();
         }
 

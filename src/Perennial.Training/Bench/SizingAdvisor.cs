@@ -61,17 +61,17 @@ public sealed class SizingAdvisor
         var goal = Parameters(wanted);
         var shapes = new List<DecoderConfig> { wanted };
         for (var width = Math.Max(32, wanted.Width * 2 / 3 / 32 * 32); width <= wanted.Width * 3 / 2; width += 32)
-        foreach (var headWidth in new[] { 32, 64 }.Where(head => width % head == 0))
-        for (var layers = Math.Max(1, wanted.Layers / 2); layers <= wanted.Layers * 2; layers++)
-        {
-            var heads = width / headWidth;
-            var shape = wanted with { Width = width, Layers = layers, Heads = heads, KeyValueHeads = heads, HeadWidth = headWidth, Intermediate = 32 };
-            // The inner width that brings the parameters back, between twice and four times the width.
-            var inner = (int)Math.Round((goal - Parameters(shape)) / (3.0 * width * layers) / 32) * 32 + 32;
-            shape = shape with { Intermediate = inner };
-            if (inner < 2 * width || inner > 4 * width || Math.Abs(Parameters(shape) / (double)goal - 1) > ParameterTolerance || shape == wanted) continue;
-            shapes.Add(shape);
-        }
+            foreach (var headWidth in new[] { 32, 64 }.Where(head => width % head == 0))
+                for (var layers = Math.Max(1, wanted.Layers / 2); layers <= wanted.Layers * 2; layers++)
+                {
+                    var heads = width / headWidth;
+                    var shape = wanted with { Width = width, Layers = layers, Heads = heads, KeyValueHeads = heads, HeadWidth = headWidth, Intermediate = 32 };
+                    // The inner width that brings the parameters back, between twice and four times the width.
+                    var inner = (int)Math.Round((goal - Parameters(shape)) / (3.0 * width * layers) / 32) * 32 + 32;
+                    shape = shape with { Intermediate = inner };
+                    if (inner < 2 * width || inner > 4 * width || Math.Abs(Parameters(shape) / (double)goal - 1) > ParameterTolerance || shape == wanted) continue;
+                    shapes.Add(shape);
+                }
         return shapes;
     }
 
@@ -122,11 +122,11 @@ public sealed class SizingAdvisor
         {
             var seconds = shapes.Select(_ => new List<double>()).ToList();
             for (var run = 0; run <= repetitions; run++)
-            for (var i = 0; i < timers.Count; i++)
-            {
-                var time = timers[i].Run(run + 1).Total;
-                if (run > 0) seconds[i].Add(time);
-            }
+                for (var i = 0; i < timers.Count; i++)
+                {
+                    var time = timers[i].Run(run + 1).Total;
+                    if (run > 0) seconds[i].Add(time);
+                }
             return [.. shapes.Select((shape, i) => rows * shape.Context / seconds[i].Order().ElementAt(repetitions / 2))];
         }
         finally

@@ -25,8 +25,8 @@ public sealed class TextScorer(double overlap = 0, int tokensPerBatch = 2048, lo
         var windows = TextWindow.Plan(text.Documents.Select(document => document.Length), context, (int)(Math.Clamp(overlap, 0, 1) * (context - 1)));
         // Windows of like width share a batch, so that short documents are not padded to the whole context.
         foreach (var group in windows.GroupBy(window => Padded(window.Length, context)).OrderBy(group => group.Key))
-        foreach (var batch in group.Chunk(Math.Max(1, tokensPerBatch / group.Key)))
-            ScoreBatch(model, text, batch, group.Key, nats, greedy);
+            foreach (var batch in group.Chunk(Math.Max(1, tokensPerBatch / group.Key)))
+                ScoreBatch(model, text, batch, group.Key, nats, greedy);
         return new TextScores(text, nats, greedy);
     }
 

@@ -54,7 +54,7 @@ internal sealed class HeldOutService(RunParts parts, Action<RunEvent> tell, ILan
             {
                 (metrics["loss"], metrics["bits_per_byte"]) = (context.Scores.Loss, context.Scores.BitsPerByte);
                 foreach (var (_, task) in parts.Tasks)
-                foreach (var (name, value) in task.Measure(context)) metrics[name] = value;
+                    foreach (var (name, value) in task.Measure(context)) metrics[name] = value;
             }
             measured.Add(new TextMeasured(column.Name, metrics));
         }

@@ -38,7 +38,7 @@ internal sealed class GraphLearner(RunParts parts, IReplicas replicas, Action<To
             {
                 together = [];
                 for (var i = 0; i < active.Length; i++)
-                for (var j = i + 1; j < active.Length; j++) together[(i, j)] = Measured(i, j);
+                    for (var j = i + 1; j < active.Length; j++) together[(i, j)] = Measured(i, j);
             }
             var graph = SkillGraph.From(before, alone, together, options);
             var whole = SkillGraph.Spread(graph, active, parts.Stream.Windows.Count);

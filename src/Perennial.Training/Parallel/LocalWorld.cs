@@ -151,7 +151,8 @@ public sealed class LocalWorld : IDisposable
                 Interlocked.CompareExchange(ref first, ExceptionDispatchInfo.Capture(error), null);
                 rank.Decoder.Leave();
             }
-        }) { IsBackground = true, Name = $"rank {rank.Decoder.Rank}" }).ToList();
+        })
+        { IsBackground = true, Name = $"rank {rank.Decoder.Rank}" }).ToList();
         threads.ForEach(thread => thread.Start());
         threads.ForEach(thread => thread.Join());
         first?.Throw();

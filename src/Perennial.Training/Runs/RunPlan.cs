@@ -1,6 +1,6 @@
 using Perennial.Core.Recipes;
-using Perennial.Training.Bench;
 using Perennial.Tensors;
+using Perennial.Training.Bench;
 using Perennial.Training.Loop;
 using Perennial.Training.Recipes;
 using TorchSharp;

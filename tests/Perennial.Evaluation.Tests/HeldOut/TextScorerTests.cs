@@ -1,9 +1,9 @@
 using System.Text;
-using Decoder = Perennial.Models.Decoder;
 using Perennial.Models;
 using Perennial.Training.HeldOut;
 using TorchSharp;
 using static TorchSharp.torch;
+using Decoder = Perennial.Models.Decoder;
 
 namespace Perennial.Evaluation.Tests;
 

@@ -1,10 +1,10 @@
 using System.Text;
-using Decoder = Perennial.Models.Decoder;
 using Perennial.Core;
 using Perennial.Evaluation.Tasks;
 using Perennial.Models;
 using Perennial.Models.Inference;
 using Perennial.Training.HeldOut;
+using Decoder = Perennial.Models.Decoder;
 
 namespace Perennial.Evaluation.Tests.Tasks;
 

@@ -21,7 +21,8 @@ internal static class Ranks
             {
                 outcomes[index].Error = error;
             }
-        }) { IsBackground = true }).ToList();
+        })
+        { IsBackground = true }).ToList();
         threads.ForEach(thread => thread.Start());
         foreach (var thread in threads)
             if (!thread.Join(Deadline)) throw new TimeoutException("a rank did not return");

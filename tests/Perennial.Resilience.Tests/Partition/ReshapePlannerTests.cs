@@ -61,9 +61,10 @@ public sealed class ReshapePlannerTests
                 Assert.Equal(problem.Wanted, best?.Shape);
                 return;
             }
-            var others = (from data in Enumerable.Range(1, 12) from stages in Enumerable.Range(1, 9)
-                where data * stages * problem.Wanted.Tensor <= problem.Processes && data <= problem.Rows
-                select ReshapePlanner.Of(problems, problem.Wanted with { Data = data, Pipeline = stages })).OfType<Reshape>().ToList();
+            var others = (from data in Enumerable.Range(1, 12)
+                          from stages in Enumerable.Range(1, 9)
+                          where data * stages * problem.Wanted.Tensor <= problem.Processes && data <= problem.Rows
+                          select ReshapePlanner.Of(problems, problem.Wanted with { Data = data, Pipeline = stages })).OfType<Reshape>().ToList();
             Assert.Equal(others.Count == 0, best is null);
             if (best is null) return;
             Assert.True(best.StepSeconds <= others.Min(other => other.StepSeconds) * (1 + 1e-8));
@@ -80,9 +81,9 @@ public sealed class ReshapePlannerTests
     public void Every_place_is_taken_once_and_by_whoever_has_most_of_it()
     {
         var cases = from problem in Problems
-            where problem.Processes > 0
-            from seed in Gen.Int[0, 1_000_000]
-            select (problem, seed);
+                    where problem.Processes > 0
+                    from seed in Gen.Int[0, 1_000_000]
+                    select (problem, seed);
         cases.Sample((problem, seed) =>
         {
             if (ReshapePlanner.Best(problem) is not { } best) return;
@@ -127,9 +128,9 @@ public sealed class ReshapePlannerTests
     public void Speeds_are_used_as_well_as_any_arrangement_of_the_shape_can()
     {
         var cases = from problem in Problems.Where(problem => problem.Processes is > 0 and <= 5 && problem.Wanted.Ranks > problem.Processes)
-            from speeds in Gen.Int[0, 4].Select(kind => new[] { 1, 1, 0.8, 0.5, 0.25 }[kind]).Array[problem.Processes]
-            from homes in Gen.Double[0, 9].Array[problem.Processes]
-            select problem with { Speeds = speeds, Homes = homes, CapacityBytes = null };
+                    from speeds in Gen.Int[0, 4].Select(kind => new[] { 1, 1, 0.8, 0.5, 0.25 }[kind]).Array[problem.Processes]
+                    from homes in Gen.Double[0, 9].Array[problem.Processes]
+                    select problem with { Speeds = speeds, Homes = homes, CapacityBytes = null };
         cases.Sample(problem =>
         {
             var best = ReshapePlanner.Best(problem);

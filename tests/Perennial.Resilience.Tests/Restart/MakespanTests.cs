@@ -39,17 +39,17 @@ public sealed class MakespanTests
         double[] shares = [0.2, 0.6];
         var (sets, worst) = (0, 0.0);
         foreach (var p in abilities)
-        foreach (var (recall, falseAbort) in detectors)
-        foreach (var (overhead, failure) in costs)
-        foreach (var share in shares)
-        {
-            var law = laws[sets % 3];
-            var model = new MakespanModel(p, new(60, law), new(failure, law), overhead);
-            var detector = new Detector(recall, falseAbort, new(60 * share, law), new(failure * share, law));
-            var draws = MakespanSampler.Draw(model, detector, 30_000, (ulong)sets);
-            worst = Math.Max(worst, Math.Abs(Controlled(draws, 1 / detector.Outcomes(p).Kept) / model.WithDetector(detector) - 1));
-            sets++;
-        }
+            foreach (var (recall, falseAbort) in detectors)
+                foreach (var (overhead, failure) in costs)
+                    foreach (var share in shares)
+                    {
+                        var law = laws[sets % 3];
+                        var model = new MakespanModel(p, new(60, law), new(failure, law), overhead);
+                        var detector = new Detector(recall, falseAbort, new(60 * share, law), new(failure * share, law));
+                        var draws = MakespanSampler.Draw(model, detector, 30_000, (ulong)sets);
+                        worst = Math.Max(worst, Math.Abs(Controlled(draws, 1 / detector.Outcomes(p).Kept) / model.WithDetector(detector) - 1));
+                        sets++;
+                    }
         Assert.Equal(200, sets);
         Assert.InRange(worst, 0, 0.01);
     }

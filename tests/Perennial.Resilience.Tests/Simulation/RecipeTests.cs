@@ -118,7 +118,8 @@ public sealed class RecipeTests : IDisposable
         };
         var options = Studies.Plain(Studies.Restart(new())) with
         {
-            Protection = new() { SnapshotStallSeconds = 0.5, CheckpointStallSeconds = 20 }, Cluster = new() { RespawnSeconds = 3 },
+            Protection = new() { SnapshotStallSeconds = 0.5, CheckpointStallSeconds = 20 },
+            Cluster = new() { RespawnSeconds = 3 },
         };
         Assert.All(RecoveryValidation.Compare(options, new() { Runs = [Run("a"), Run("b")] }), run =>
         {

@@ -95,7 +95,7 @@ internal sealed class RecoveryLog(string name, string policy, int workers, TimeP
             (phases["again"], phases["partial"]) = (Math.Round(one.LostSteps * step + partial, 5), Math.Round(partial, 5));
             return phases;
         });
-        var degraded = paces.Where(pace => pace.Key < most && pace.Value.Batches > 0).Select(pace => (JsonNode)new JsonObject { ["ranks"] = pace.Key, ["step-seconds"] = Math.Round(pace.Value.Seconds / pace.Value.Batches, 5) });
+        var degraded = paces.Keys.Where(count => count < most && Pace(count) is not null).Select(count => (JsonNode)new JsonObject { ["ranks"] = count, ["step-seconds"] = Math.Round(Pace(count)!.Value, 5) });
         var run = new JsonObject
         {
             ["name"] = name, ["policy"] = policy, ["paths"] = workers, ["stages"] = 1, ["spares"] = 0, ["seconds"] = Math.Round(lastStepAt, 4), ["steps"] = reached - Math.Max(0, first), ["whole-steps"] = Math.Round(WholeSteps, 2),
@@ -105,12 +105,15 @@ internal sealed class RecoveryLog(string name, string policy, int workers, TimeP
         AtomicFile.WriteText(Path.Combine(folder, FileName), new JsonObject { ["runs"] = new JsonArray(run) }.ToJsonString(new() { WriteIndented = true }) + "\n");
     }
 
-    private double StepSeconds => paces.TryGetValue(most, out var whole) && whole.Batches > 0 ? Math.Max(1e-5, whole.Seconds / whole.Batches) : 0.001;
+    private double StepSeconds => Pace(most) is { } whole ? Math.Max(1e-5, whole) : 0.001;
+
+    // Seconds of a whole batch with so many ranks; null where none was timed.
+    private double? Pace(int count) => paces.TryGetValue(count, out var pace) && pace.Batches > 0 ? pace.Seconds / pace.Batches : null;
 
     private double WholeSteps => samples.Count == 0 ? 0 : (reached - Math.Max(0, first)) * samples.Values.Average() / samples.Values.Max();
 
     // Whoever is ready waits for the end of the step under way: half of one in the mean.
-    private double RespawnSeconds => joins.Count == 0 ? 0 : Math.Max(0.001, joins.Average(join => join.Away - (paces.TryGetValue(join.Ranks, out var pace) && pace.Batches > 0 ? pace.Seconds / pace.Batches : StepSeconds) / 2));
+    private double RespawnSeconds => joins.Count == 0 ? 0 : Math.Max(0.001, joins.Average(join => join.Away - (Pace(join.Ranks) ?? StepSeconds) / 2));
 
     private double JoinSeconds => joins.Count == 0 ? 0 : Math.Max(0.001, joins.Average(join => join.Gap) - StepSeconds);
 

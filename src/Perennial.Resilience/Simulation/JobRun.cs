@@ -130,11 +130,10 @@ internal sealed class JobRun
     {
         (mode, joinAt) = (Mode.Recovering, double.PositiveInfinity);
         var (ranks, times) = (setup.Shape.Ranks, setup.Policy.Times);
-        var (notice, rest) = (planned ? 0 : Phase(RecoveryPhase.Detect) + Math.Max(0, times.Quiet - into) + Phase(RecoveryPhase.Agree), 0.0);
-        RecoveryPhase[] others = planned ? [RecoveryPhase.Agree, RecoveryPhase.Group, RecoveryPhase.Plan, RecoveryPhase.Move, RecoveryPhase.Replay] : [RecoveryPhase.Group, RecoveryPhase.Plan, RecoveryPhase.Move, RecoveryPhase.Replay];
-        if (planned && times.Join > 0) rest = times.Join * random.LogNormal(times.Spread);
-        else foreach (var phase in others) rest += Phase(phase);
-        if (leader && times.Lead > 0) rest += times.Lead * random.LogNormal(times.Spread);
+        var (notice, rest) = (planned ? 0 : Drawn(times.Mean(RecoveryPhase.Detect, ranks)) + Math.Max(0, times.Quiet - into) + Drawn(times.Mean(RecoveryPhase.Agree, ranks)), 0.0);
+        RecoveryPhase[] others = [RecoveryPhase.Group, RecoveryPhase.Plan, RecoveryPhase.Move, RecoveryPhase.Replay];
+        foreach (var mean in planned ? times.Planned(ranks) : others.Select(phase => times.Mean(phase, ranks))) rest += Drawn(mean);
+        if (leader && times.Lead > 0) rest += Drawn(times.Lead);
         rest += TransferSeconds();
         var begin = now + notice;
         if (setup.Policy.WaitsForSpares)
@@ -149,7 +148,7 @@ internal sealed class JobRun
         }
         until = begin + rest;
 
-        double Phase(RecoveryPhase phase) => times.Mean(phase, ranks) * random.LogNormal(times.Spread);
+        double Drawn(double mean) => mean * random.LogNormal(times.Spread);
     }
 
     // What depends on bytes: the checkpoint through the storage, or a rank's shard from its group and moved layers' weights over the network.

@@ -91,9 +91,12 @@ public sealed record RecoveryTimes
         _ => Replay,
     };
 
-    /// <summary>Mean seconds of all phases together; a planned change, in which a node joins, skips detection.</summary>
-    public double Sum(long ranks, bool planned = false) =>
-        planned && Join > 0 ? Join : Enum.GetValues<RecoveryPhase>().Where(phase => !planned || phase != RecoveryPhase.Detect).Sum(phase => Mean(phase, ranks));
+    /// <summary>Mean seconds of the parts of a planned change, in which a node joins: one where that was measured as a whole, else every phase but detection.</summary>
+    public IEnumerable<double> Planned(long ranks) =>
+        Join > 0 ? [Join] : Enum.GetValues<RecoveryPhase>().Where(phase => phase != RecoveryPhase.Detect).Select(phase => Mean(phase, ranks));
+
+    /// <summary>Mean seconds of all phases together, or of a planned change.</summary>
+    public double Sum(long ranks, bool planned = false) => planned ? Planned(ranks).Sum() : Enum.GetValues<RecoveryPhase>().Sum(phase => Mean(phase, ranks));
 
     /// <summary>These times with measured means in the place of one phase; what grows with the ranks is then part of the measurement.</summary>
     public RecoveryTimes With(RecoveryPhase phase, double seconds) => phase switch

@@ -38,18 +38,17 @@ public static class RecoveryValidation
     {
         var chosen = options.Policies.FirstOrDefault(candidate => candidate.Kind == run.Policy)
             ?? throw PerennialException.Usage($"measured run '{run.Name}' has policy '{run.Policy}', which the recipe does not list");
-        // More processes on the same machine take longer over everything, so only runs of as many ranks tell: of the policy, or else of those whose ranks go on as well.
-        List<MeasuredRun> alike = [.. rest.Where(other => other.Ranks == run.Ranks)], own = [.. alike.Where(other => other.Policy == run.Policy)];
-        var others = own.Count > 0 || !run.IsNoticed ? own : [.. alike.Where(other => other.IsNoticed)];
+        var others = Others(run, rest);
         List<MeasuredRun> known = others.Count > 0 ? others : run.Events.Count > 0 ? [run] : [];
         var times = chosen.Create().Times;
         if (known.Count > 0) times = RecoveryCalibration.Times(times, known, others.Count > 0 ? rest : [.. rest, run]);
         var policy = new MeasuredPolicy(RecoveryCalibration.Calibrated(chosen, times with { Spread = 0 }).Create(), [.. known.SelectMany(other => other.Degraded.Select(pace => (pace.Ranks, pace.StepSeconds / other.StepSeconds)))]);
+        var respawns = known.Select(other => other.RespawnSeconds).Where(seconds => seconds > 0).DefaultIfEmpty(options.Cluster.RespawnSeconds);
         // Measured moves contain their transfers, so the state has no bytes of its own here; where all wait for the one that comes back, that wait is in the phases too.
         var local = options with
         {
             Job = options.Job with { Stages = run.Stages, StepSeconds = run.StepSeconds, StateBytes = 0 },
-            Cluster = options.Cluster with { PerNode = 1, RespawnSeconds = policy.WaitsForSpares ? 0 : known.Where(other => other.RespawnSeconds > 0).Select(other => other.RespawnSeconds).DefaultIfEmpty(options.Cluster.RespawnSeconds).Average() },
+            Cluster = options.Cluster with { PerNode = 1, RespawnSeconds = policy.WaitsForSpares ? 0 : respawns.Average() },
         };
         var setup = Simulator.Setup(local, policy, (long)run.Paths * run.Stages);
         setup = setup with
@@ -64,6 +63,13 @@ public static class RecoveryValidation
         var outcome = new JobRun(setup, faults, new(options.Seed, 0)).Run(run.Seconds);
         return new(run.Name, run.Policy, others.Count > 0, run.Events.Count == 0 ? 0 : run.Events.Average(fault => fault.Total),
             outcome.Incidents.Count == 0 ? 0 : outcome.Incidents.Average(incident => incident.Seconds), run.WholeSteps > 0 ? (long)Math.Round(run.WholeSteps) : run.Steps, outcome.Steps);
+    }
+
+    // More processes on the same machine take longer over everything, so only runs of as many ranks tell: of the policy, or else of those whose ranks go on as well.
+    private static List<MeasuredRun> Others(MeasuredRun run, IReadOnlyList<MeasuredRun> rest)
+    {
+        List<MeasuredRun> alike = [.. rest.Where(other => other.Ranks == run.Ranks)], own = [.. alike.Where(other => other.Policy == run.Policy)];
+        return own.Count > 0 || !run.IsNoticed ? own : [.. alike.Where(other => other.IsNoticed)];
     }
 
     /// <summary>A policy whose steps with fewer ranks take as much longer as was measured: processes that share a machine's processors slow down less than the model's ranks, which have their own.</summary>

@@ -21,7 +21,17 @@ public interface IOptimizerOptions
 /// <param name="MovedBytes">Bytes that one step must read and write in main memory at least: every operand once each way, what stays in the caches left out.</param>
 /// <param name="Flops">Floating-point operations of one step's matrix products; 0 for element-wise optimizers.</param>
 /// <param name="Products">Precision of those products.</param>
-public readonly record struct OptimizerCost(long StateBytes, long MovedBytes, double Flops = 0, Precision Products = Precision.Float32);
+/// <param name="FixedOperations">Operations (a multiplication and an addition are two) of its products of 16-bit integers.</param>
+public readonly record struct OptimizerCost(long StateBytes, long MovedBytes, double Flops = 0, Precision Products = Precision.Float32, double FixedOperations = 0);
+
+/// <summary>Options that leave something to the machine.</summary>
+public interface IMachineOptions
+{
+    /// <summary>The options with all of it decided; the run folder keeps them, so that a resume on another machine changes nothing.</summary>
+    /// <param name="stored">What the run folder has, or null.</param>
+    /// <param name="hasNativeBfloat16">Whether the processor has bfloat16 products.</param>
+    IOptimizerOptions Decide(IOptimizerOptions? stored, bool hasNativeBfloat16);
+}
 
 /// <summary>Options of an optimizer whose steps are not all alike: now and then one also makes a basis anew.</summary>
 public interface IPeriodicOptions

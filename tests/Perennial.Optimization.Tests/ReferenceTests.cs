@@ -37,6 +37,7 @@ public class ReferenceTests
     [Theory]
     [InlineData("float32", 2e-6, true)]
     [InlineData("float32", 2e-6, false)]
+    [InlineData("fixed16", 1e-4, true)]
     [InlineData("bfloat16", 2e-3, true)] // 8 bits through five iterations, over updates of 0.01 · 0.2 · √21
     public void Muon(string products, double tolerance, bool nesterov)
     {

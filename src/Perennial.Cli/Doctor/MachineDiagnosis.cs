@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using System.Text.Json.Nodes;
 using Perennial.Evaluation.Charts;
+using Perennial.Optimization;
 using Perennial.Tensors;
 using Perennial.Tensors.Native;
 
@@ -71,11 +72,13 @@ public static class MachineDiagnosis
     private static FindingGroup Speed(TorchReport torch, MachineMeasures machine)
     {
         var slow = torch.Cpu.FastBfloat16 && machine.Bfloat16Ceiling < machine.Float32Ceiling;
+        var integers = FixedCeiling.Measure();
         return new("speed", "Measured ceilings",
         [
             new("gemm_float32", "float32 products", Human.Unit(machine.Float32Ceiling, "FLOP/s"), machine.Float32Ceiling),
             new("gemm_bfloat16", "bfloat16 products", Human.Unit(machine.Bfloat16Ceiling, "FLOP/s"), machine.Bfloat16Ceiling, slow ? Health.Warning : Health.Fact,
                 slow ? "slower than float32 although the processor has a unit for it: take precision float32" : null),
+            new("gemm_fixed16", "16-bit integer products", Human.Unit(integers, "OP/s"), integers),
             new("copy_bytes_per_second", "memory copies", Human.Unit(machine.CopyBytesPerSecond, "B/s"), machine.CopyBytesPerSecond),
             .. machine.DiskBytesPerSecond is { } disk
                 ? [new Finding("disk_bytes_per_second", "disk, flushed", Human.Unit(disk, "B/s"), disk, disk < 50e6 ? Health.Warning : Health.Fact,

@@ -1,5 +1,3 @@
-using System.Runtime.Intrinsics;
-using System.Runtime.Intrinsics.X86;
 using Perennial.Tensors;
 using static TorchSharp.torch;
 
@@ -103,30 +101,15 @@ internal sealed class SymmetricMatrix : IDisposable
             {
                 var height = Math.Min(8, (int)to - row);
                 var column = (int)to;
-                if (height == 8 && Avx.IsSupported)
-                    for (; column + 8 <= side; column += 8) Turn(values + (long)row * side + column, values + (long)column * side + row, side);
+                if (height == 8)
+                    for (; column + 8 <= side; column += 8)
+                    {
+                        var corner = (int*)values + (long)row * side + column;
+                        Blocks.Turn(corner, corner + 4L * side, side, (int*)values + (long)column * side + row, side);
+                    }
                 for (; column < side; column++)
                     for (var i = 0; i < height; i++) values[(long)column * side + row + i] = values[(long)(row + i) * side + column];
             }
         });
-    }
-
-    /// <summary>An 8 × 8 block, turned.</summary>
-    private static unsafe void Turn(float* from, float* to, int stride)
-    {
-        Vector256<float> r0 = Avx.LoadVector256(from), r1 = Avx.LoadVector256(from + stride), r2 = Avx.LoadVector256(from + 2L * stride), r3 = Avx.LoadVector256(from + 3L * stride);
-        Vector256<float> r4 = Avx.LoadVector256(from + 4L * stride), r5 = Avx.LoadVector256(from + 5L * stride), r6 = Avx.LoadVector256(from + 6L * stride), r7 = Avx.LoadVector256(from + 7L * stride);
-        Vector256<float> t0 = Avx.UnpackLow(r0, r1), t1 = Avx.UnpackHigh(r0, r1), t2 = Avx.UnpackLow(r2, r3), t3 = Avx.UnpackHigh(r2, r3);
-        Vector256<float> t4 = Avx.UnpackLow(r4, r5), t5 = Avx.UnpackHigh(r4, r5), t6 = Avx.UnpackLow(r6, r7), t7 = Avx.UnpackHigh(r6, r7);
-        Vector256<float> a0 = Avx.Shuffle(t0, t2, 0x44), a1 = Avx.Shuffle(t0, t2, 0xEE), a2 = Avx.Shuffle(t1, t3, 0x44), a3 = Avx.Shuffle(t1, t3, 0xEE);
-        Vector256<float> a4 = Avx.Shuffle(t4, t6, 0x44), a5 = Avx.Shuffle(t4, t6, 0xEE), a6 = Avx.Shuffle(t5, t7, 0x44), a7 = Avx.Shuffle(t5, t7, 0xEE);
-        Avx.Permute2x128(a0, a4, 0x20).Store(to);
-        Avx.Permute2x128(a1, a5, 0x20).Store(to + stride);
-        Avx.Permute2x128(a2, a6, 0x20).Store(to + 2L * stride);
-        Avx.Permute2x128(a3, a7, 0x20).Store(to + 3L * stride);
-        Avx.Permute2x128(a0, a4, 0x31).Store(to + 4L * stride);
-        Avx.Permute2x128(a1, a5, 0x31).Store(to + 5L * stride);
-        Avx.Permute2x128(a2, a6, 0x31).Store(to + 6L * stride);
-        Avx.Permute2x128(a3, a7, 0x31).Store(to + 7L * stride);
     }
 }

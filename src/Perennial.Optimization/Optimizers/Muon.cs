@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 namespace Perennial.Optimization;
 
 /// <summary>Options of <see cref="Muon"/>.</summary>
-public sealed record MuonOptions : AdamOptions
+public sealed record MuonOptions : AdamOptions, IMachineOptions
 {
     /// <summary>Rate of the embedding, the head and vectors (AdamW) as a multiple of <see cref="AdamOptions.Rate"/>.</summary>
     [Range(0.0, 1000)]
@@ -26,8 +26,8 @@ public sealed record MuonOptions : AdamOptions
     /// <summary>Whether embeddings and head are treated as matrices too. The outlier-safe paper's control: worse for quantization.</summary>
     public bool Tables { get; init; }
 
-    /// <summary>Element type of the Newton-Schulz products. bfloat16 is what the published code uses on accelerators; it is computed in float32 where the processor has no bfloat16 products.</summary>
-    public SlotPrecision Products { get; init; } = SlotPrecision.Bfloat16;
+    /// <summary>What the Newton-Schulz products are computed in. 16 bits are enough: the published code uses bfloat16.</summary>
+    public ProductPrecision Products { get; init; }
 
     /// <inheritdoc/>
     public override OptimizerCost Cost(FlatLayout layout)
@@ -35,18 +35,27 @@ public sealed record MuonOptions : AdamOptions
         ArgumentNullException.ThrowIfNull(layout);
         var (mine, rest) = Split(layout);
         var elements = mine.Sum(entry => entry.Length);
+        var work = MatrixPart.Of(mine).Select(part => NewtonSchulz.Work(Computed, part.Rows, part.Columns, Iterations)).ToList();
         return new(
             elements * sizeof(float) + AdamMoments.Bytes(rest), elements * 5 * sizeof(float) + AdamMoments.MovedBytes(rest),
-            MatrixPart.Of(mine).Sum(part => NewtonSchulz.Flops(ProductType, part.Rows, part.Columns, Iterations)), Rounds ? Precision.Bfloat16 : Precision.Float32);
+            work.Sum(one => one.Floats), Computed == ProductPrecision.Bfloat16 ? Precision.Bfloat16 : Precision.Float32, work.Sum(one => one.Integers));
     }
+
+    /// <inheritdoc/>
+    public IOptimizerOptions Decide(IOptimizerOptions? stored, bool hasNativeBfloat16) =>
+        Products != ProductPrecision.Auto ? this : this with { Products = stored is MuonOptions muon ? muon.Products : ProductPrecisions.Fastest(hasNativeBfloat16) };
 
     /// <summary>Entries that are Muon's, as matrices, and those that are AdamW's.</summary>
     internal (IReadOnlyList<FlatEntry> Mine, IReadOnlyList<FlatEntry> Others) Split(FlatLayout layout) =>
         ([.. layout.Entries.Where(IsMine).Select(entry => entry with { Kind = EntryKind.Matrix })], [.. layout.Entries.Where(entry => !IsMine(entry))]);
 
-    internal bool Rounds => Products == SlotPrecision.Bfloat16 && Bfloat16.IsNative;
-
-    internal ScalarType ProductType => Rounds ? ScalarType.BFloat16 : ScalarType.Float32;
+    /// <summary>What the products are really computed in on this machine: bfloat16 is float32 where the processor has no such products.</summary>
+    internal ProductPrecision Computed => Products switch
+    {
+        ProductPrecision.Auto => ProductPrecisions.Fastest(Bfloat16.IsNative),
+        ProductPrecision.Bfloat16 when !Bfloat16.IsNative => ProductPrecision.Float32,
+        var stated => stated,
+    };
 
     private bool IsMine(FlatEntry entry) => entry.Kind == EntryKind.Matrix || (Tables && entry.Kind == EntryKind.Table);
 }
@@ -67,7 +76,7 @@ public sealed class Muon : IEntryOptimizer
     private readonly SlotOffsets offsets;
     private readonly Tensor momentum;
     private readonly NewtonSchulzPool scratches;
-    private readonly bool rounds;
+    private readonly ProductPrecision products;
 
     /// <summary>Momentum and moments start at zero.</summary>
     public Muon(MuonOptions options, FlatParameters parameters)
@@ -80,8 +89,8 @@ public sealed class Muon : IEntryOptimizer
         offsets = new SlotOffsets(mine);
         momentum = HugePages.Zeros(offsets.Length);
         rest = new AdamMoments("muon.rest", parameters, others);
-        rounds = options.Rounds;
-        scratches = new NewtonSchulzPool(options.ProductType);
+        products = options.Computed;
+        scratches = new NewtonSchulzPool(products, options.Iterations);
         Slots = [.. offsets.Length == 0 ? [] : new[] { new StateSlot("muon.momentum", momentum) { Index = SlotIndex.Of(mine) } }, .. rest.Slots];
     }
 
@@ -114,24 +123,30 @@ public sealed class Muon : IEntryOptimizer
         scratches.Dispose();
     }
 
-    private unsafe void Update(MatrixPart part, double rate, float scale)
+    private void Update(MatrixPart part, double rate, float scale)
+    {
+        if (products == ProductPrecision.Fixed16) Update<Fixed16Storage>(part, rate, scale);
+        else if (products == ProductPrecision.Bfloat16) Update<Bfloat16Storage>(part, rate, scale);
+        else Update<Float32Storage>(part, rate, scale);
+    }
+
+    private unsafe void Update<T>(MatrixPart part, double rate, float scale)
+        where T : struct, IStorage
     {
         var (rows, columns, stride) = (part.Rows, (int)part.Columns, part.Stride);
         var values = (float*)TensorMemory.Address<float>(parameters.Values) + part.Entry.Offset + part.First;
         var gradients = (float*)TensorMemory.Address<float>(parameters.Gradients) + parameters.GradientOffset(part.Entry) + part.First;
         var kept = (float*)TensorMemory.Address<float>(momentum) + offsets[part.Entry] + part.First;
         var mu = (float)options.Momentum;
-        var squares = MomentumKernel.Accumulate(gradients, kept, rows, columns, stride, scale, mu, options.Nesterov);
-        var inverse = (float)(1 / (Math.Sqrt(squares) + 1e-8));
+        var (squares, largest) = MomentumKernel.Accumulate(gradients, kept, rows, columns, stride, scale, mu, options.Nesterov);
         var scratch = scratches.Rent(rows, columns);
-        var input = scratch.Input;
-        if (rounds) MomentumKernel.Direction<Bfloat16Storage>(gradients, kept, TensorMemory.Pointer(input), rows, columns, stride, scale, mu, options.Nesterov, inverse);
-        else MomentumKernel.Direction<Float32Storage>(gradients, kept, TensorMemory.Pointer(input), rows, columns, stride, scale, mu, options.Nesterov, inverse);
-        var direction = scratch.Iterate(options.Iterations);
-        var move = (float)(-rate * 0.2 * Math.Sqrt(Math.Max(rows, columns)));
+        var size = scratch.Prepare(Math.Sqrt(squares), largest);
+        MomentumKernel.Direction<T>(gradients, kept, TensorMemory.Pointer(scratch.Input), scratch.Pitch, rows, columns, stride, scale, mu, options.Nesterov, size);
+        var direction = scratch.Iterate();
+        // Integers know no infinity and no NaN: what is not finite must not look as if it were.
+        var move = double.IsFinite(squares) ? (float)(-rate * 0.2 * Math.Sqrt(Math.Max(rows, columns))) * scratch.ResultScale : float.NaN;
         var keep = (float)(1 - rate * options.Decay);
-        if (rounds) MomentumKernel.Move<Bfloat16Storage>(values, TensorMemory.Pointer(direction), rows, columns, stride, move, keep);
-        else MomentumKernel.Move<Float32Storage>(values, TensorMemory.Pointer(direction), rows, columns, stride, move, keep);
+        MomentumKernel.Move<T>(values, TensorMemory.Pointer(direction), scratch.Pitch, rows, columns, stride, move, keep);
         scratches.Return(scratch);
     }
 }

@@ -85,8 +85,9 @@ public static class OptimizerBench
         {
             if (periodic?.IsRefresh(step) == true) continue;
             var copy = MachineProbe.CopySpeed(quick: true);
-            var products = cost.Flops > 0 ? TrainBench.Ceiling(cost.Products) : 1;
-            floors.Add(cost.MovedBytes / copy + cost.Flops / products);
+            var products = cost.Flops > 0 ? cost.Flops / TrainBench.Ceiling(cost.Products) : 0;
+            var integers = cost.FixedOperations > 0 ? cost.FixedOperations / FixedCeiling.Measure() : 0;
+            floors.Add(cost.MovedBytes / copy + products + integers);
             // The probes filled the caches with their own data: one step is for warming.
             Time(step);
             plain.Add(Time(step));

@@ -31,7 +31,10 @@ public static class OptimizerShare
         List<double> adams = [], others = [], ratios = [];
         for (var step = 1; step <= steps + 2; step++)
         {
-            var (a, b) = (plain.Run(step).Total, other.Run(step).Total);
+            // Each is the first of its pair as often as the second.
+            double a, b;
+            if (step % 2 == 0) (a, b) = (plain.Run(step).Total, other.Run(step).Total);
+            else (b, a) = (other.Run(step).Total, plain.Run(step).Total);
             if (step <= 2) continue;
             adams.Add(a);
             others.Add(b);

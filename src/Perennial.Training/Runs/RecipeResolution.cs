@@ -1,4 +1,5 @@
 using Perennial.Core;
+using Perennial.Optimization;
 using Perennial.Training.Loop;
 using Perennial.Training.Recipes;
 
@@ -7,7 +8,7 @@ namespace Perennial.Training.Runs;
 /// <summary>Fills in what a recipe leaves to the machine, so that the run folder says what was really used.</summary>
 public static class RecipeResolution
 {
-    /// <summary>The recipe with precision, threads and micro-batch decided. What a stored recipe decided stays decided.</summary>
+    /// <summary>The recipe with precision, threads, micro-batch and what the optimizer leaves open decided. What a stored recipe decided stays decided.</summary>
     /// <param name="recipe">As given.</param>
     /// <param name="stored">The run folder's, or null.</param>
     /// <param name="hasNativeBfloat16">Whether this processor has bfloat16 products.</param>
@@ -19,8 +20,12 @@ public static class RecipeResolution
             : stored?.Training.Precision ?? (hasNativeBfloat16 ? PrecisionChoice.Bfloat16 : PrecisionChoice.Float32);
         // The context is the window; it comes from the architecture whatever the vocabulary.
         var context = recipe.Model.Create().Describe(vocabulary: 1 << 16, endOfText: 0).Context;
+        var optimizer = recipe.Optimizer.Options is IMachineOptions options
+            ? recipe.Optimizer with { Options = options.Decide(stored?.Optimizer.Options as IOptimizerOptions, hasNativeBfloat16) }
+            : recipe.Optimizer;
         return recipe with
         {
+            Optimizer = optimizer,
             Training = training with
             {
                 Precision = precision,

@@ -16,7 +16,7 @@ internal static class BenchOptimizersCommand
         var kinds = new Option<string?>("--kinds") { Description = "Optimizers to measure, separated by commas; all when left out." };
         var shape = new Option<string>("--shape") { Description = "quickstart or gpt2-124m.", DefaultValueFactory = _ => "quickstart" };
         shape.AcceptOnlyFromAmong("quickstart", "gpt2-124m");
-        var steps = new Option<int>("--steps") { Description = "Timed steps of each kind.", DefaultValueFactory = _ => 15 };
+        var steps = new Option<int>("--steps") { Description = "Timed steps of each kind, and pairs of whole steps.", DefaultValueFactory = _ => 15 };
         var against = new Option<string?>("--whole-step") { Description = "Also time whole training steps with this optimizer beside AdamW's, at the quickstart shape with 8 and 32 windows." };
         var json = CommandExtensions.Json();
         return new Command("optimizers", "Time and memory of every optimizer's step, against the machine's floor: bytes at the speed of a copy, products at the matrix ceiling.") { kinds, shape, steps, against, json }.Does(parsed =>
@@ -42,7 +42,7 @@ internal static class BenchOptimizersCommand
                 foreach (var whole in new[] { BenchShape.QuickstartBatch, BenchShape.Quickstart })
                 {
                     context.Cancellation.ThrowIfCancellationRequested();
-                    var share = OptimizerShare.Run(components, kind, whole, Bfloat16.IsNative ? Precision.Bfloat16 : Precision.Float32, Math.Max(3, parsed.GetValue(steps) / 2));
+                    var share = OptimizerShare.Run(components, kind, whole, Bfloat16.IsNative ? Precision.Bfloat16 : Precision.Float32, parsed.GetValue(steps));
                     if (asJson) context.Out.WriteJson(new JsonObject { ["event"] = "whole-step", ["kind"] = kind, ["shape"] = share.Shape, ["adamw_seconds"] = share.AdamW, ["seconds"] = share.Other, ["extra"] = share.Extra });
                     else context.Out.WriteLine($"whole step, {share.Shape}: adamw {share.AdamW * 1000:F1} ms, {kind} {share.Other * 1000:F1} ms: {share.Extra:+0.0%;-0.0%}");
                 }

@@ -4,45 +4,6 @@ using static TorchSharp.torch;
 
 namespace Perennial.Optimization;
 
-/// <summary><see cref="NewtonSchulz"/> as published, in floating point.</summary>
-internal sealed class DirectForm(ScalarType type, long rows, long columns, int iterations) : INewtonSchulzForm
-{
-    private readonly SymmetricMatrix gram = new(type, Math.Min(rows, columns)), polynomial = new(type, Math.Min(rows, columns));
-    private FloatOperand values = new(type, rows, columns), next = new(type, rows, columns);
-
-    /// <inheritdoc/>
-    public Tensor Input => values.Stored;
-
-    /// <summary>Floating-point operations of the products.</summary>
-    public static double Flops(ScalarType type, long rows, long columns, int iterations)
-    {
-        double small = Math.Min(rows, columns), large = Math.Max(rows, columns), share = SymmetricMatrix.Share(type, Math.Min(rows, columns));
-        return iterations * 2 * (share * small * small * large + share * small * small * small + small * small * large);
-    }
-
-    /// <inheritdoc/>
-    public Tensor Iterate()
-    {
-        for (var i = 0; i < iterations; i++)
-        {
-            gram.Multiply(values.Rows, values.Tails);
-            // aI + bA + cA², so that one product gives the next X.
-            polynomial.Values.copy_(gram.Values);
-            polynomial.Multiply(gram.Rows, gram.Tails, NewtonSchulz.B, NewtonSchulz.C);
-            polynomial.Diagonal.add_(NewtonSchulz.A);
-            next.Become(polynomial, values);
-            (values, next) = (next, values);
-        }
-        return values.Stored;
-    }
-
-    /// <inheritdoc/>
-    public void Dispose()
-    {
-        foreach (var part in (IDisposable[])[gram, polynomial, values, next]) part.Dispose();
-    }
-}
-
 /// <summary><see cref="NewtonSchulz"/> by the Gram matrix, in float32.</summary>
 internal sealed class GramForm(long rows, long columns, int iterations) : INewtonSchulzForm
 {
@@ -118,41 +79,5 @@ internal sealed class GramForm(long rows, long columns, int iterations) : INewto
             p[i] = MathF.FusedMultiplyAdd(NewtonSchulz.C, s[i], NewtonSchulz.B * r[i]);
             if (!isLast) u[i] = MathF.FusedMultiplyAdd(NewtonSchulz.C, t[i], MathF.FusedMultiplyAdd(NewtonSchulz.B, s[i], NewtonSchulz.A * r[i]));
         }
-    }
-}
-
-/// <summary>A matrix with its shorter side first, as an operand.</summary>
-internal sealed class FloatOperand : IDisposable
-{
-    public FloatOperand(ScalarType type, long rows, long columns)
-    {
-        Stored = HugePages.Empty(type, rows, columns);
-        using var scope = NewDisposeScope();
-        Turned = Stored.t().DetachFromDisposeScope();
-        var (wide, tall) = rows <= columns ? (Stored, Turned) : (Turned, Stored);
-        (Rows, Tails) = SymmetricMatrix.Views(wide, tall, SymmetricMatrix.StripOf(type, wide.shape[0]));
-    }
-
-    /// <summary>As given, <c>[rows, columns]</c>.</summary>
-    public Tensor Stored { get; }
-
-    public Tensor Turned { get; }
-
-    /// <summary>Strips of X.</summary>
-    public Tensor[] Rows { get; }
-
-    /// <summary>What Xᵀ contributes to each.</summary>
-    public Tensor[] Tails { get; }
-
-    /// <summary>This ← P·X.</summary>
-    public void Become(SymmetricMatrix factor, FloatOperand operand)
-    {
-        if (Stored.shape[0] <= Stored.shape[1]) Stored.addmm_(factor.Values, operand.Stored, 0, 1);
-        else Stored.addmm_(operand.Stored, factor.Values, 0, 1);
-    }
-
-    public void Dispose()
-    {
-        foreach (var tensor in (Tensor[])[.. Rows, .. Tails, Turned, Stored]) tensor.Dispose();
     }
 }

@@ -36,34 +36,6 @@ internal static unsafe class Blocks
         Put(Avx.Permute2x128(a3, a7, 0x31), to + 7 * toStride);
     }
 
-    /// <summary>A block of 16-bit words.</summary>
-    /// <param name="from">Its first row.</param>
-    /// <param name="to">Where the transpose goes.</param>
-    /// <param name="stride">Words from a row to the next, in both.</param>
-    public static void Turn(short* from, short* to, nint stride)
-    {
-        if (!Sse2.IsSupported)
-        {
-            for (var i = 0; i < 8; i++)
-                for (var j = 0; j < 8; j++) to[j * stride + i] = from[i * stride + j];
-            return;
-        }
-        Vector128<short> r0 = Vector128.Load(from), r1 = Vector128.Load(from + stride), r2 = Vector128.Load(from + 2 * stride), r3 = Vector128.Load(from + 3 * stride);
-        Vector128<short> r4 = Vector128.Load(from + 4 * stride), r5 = Vector128.Load(from + 5 * stride), r6 = Vector128.Load(from + 6 * stride), r7 = Vector128.Load(from + 7 * stride);
-        Vector128<int> a0 = Sse2.UnpackLow(r0, r1).AsInt32(), a1 = Sse2.UnpackHigh(r0, r1).AsInt32(), a2 = Sse2.UnpackLow(r2, r3).AsInt32(), a3 = Sse2.UnpackHigh(r2, r3).AsInt32();
-        Vector128<int> a4 = Sse2.UnpackLow(r4, r5).AsInt32(), a5 = Sse2.UnpackHigh(r4, r5).AsInt32(), a6 = Sse2.UnpackLow(r6, r7).AsInt32(), a7 = Sse2.UnpackHigh(r6, r7).AsInt32();
-        Vector128<long> b0 = Sse2.UnpackLow(a0, a2).AsInt64(), b1 = Sse2.UnpackHigh(a0, a2).AsInt64(), b2 = Sse2.UnpackLow(a1, a3).AsInt64(), b3 = Sse2.UnpackHigh(a1, a3).AsInt64();
-        Vector128<long> b4 = Sse2.UnpackLow(a4, a6).AsInt64(), b5 = Sse2.UnpackHigh(a4, a6).AsInt64(), b6 = Sse2.UnpackLow(a5, a7).AsInt64(), b7 = Sse2.UnpackHigh(a5, a7).AsInt64();
-        Sse2.UnpackLow(b0, b4).AsInt16().Store(to);
-        Sse2.UnpackHigh(b0, b4).AsInt16().Store(to + stride);
-        Sse2.UnpackLow(b1, b5).AsInt16().Store(to + 2 * stride);
-        Sse2.UnpackHigh(b1, b5).AsInt16().Store(to + 3 * stride);
-        Sse2.UnpackLow(b2, b6).AsInt16().Store(to + 4 * stride);
-        Sse2.UnpackHigh(b2, b6).AsInt16().Store(to + 5 * stride);
-        Sse2.UnpackLow(b3, b7).AsInt16().Store(to + 6 * stride);
-        Sse2.UnpackHigh(b3, b7).AsInt16().Store(to + 7 * stride);
-    }
-
     private static Vector256<float> Row(int* from) => Vector256.Load((float*)from);
 
     private static void Put(Vector256<float> row, int* to) => row.Store((float*)to);

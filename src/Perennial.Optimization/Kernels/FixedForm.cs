@@ -90,19 +90,15 @@ internal sealed unsafe class FixedForm : INewtonSchulzForm
     /// <summary>The product of a block's polynomials, by R.</summary>
     private FixedMatrix FillProduct(int block)
     {
-        gram.Interleave();
         polynomial.BecomePolynomial(gram);
         if (block == 1) return polynomial;
         for (var i = 2; i <= block; i++)
         {
-            turned!.BecomeSymmetric(polynomial.Left, gram.Panels, Side, 1 / FixedUnits.Polynomial);
-            turned.Interleave();
-            gram.BecomeSymmetric(polynomial.Left, turned.Panels, Side, 1 / FixedUnits.Polynomial);
-            gram.Interleave();
+            turned!.BecomeSymmetric(polynomial.LeftOfPanels, gram.Panels, Side, 1 / FixedUnits.Polynomial);
+            gram.BecomeSymmetric(polynomial.LeftOfPanels, turned.Panels, Side, 1 / FixedUnits.Polynomial);
             if (i == 2) (product, polynomial) = (polynomial, product!);
             polynomial.BecomePolynomial(gram);
-            product!.Interleave();
-            next!.BecomeSymmetric(polynomial.Left, product.Panels, Side, FixedUnits.Product(i) / (FixedUnits.Polynomial * FixedUnits.Product(i - 1)));
+            next!.BecomeSymmetric(polynomial.LeftOfPanels, product!.Panels, Side, FixedUnits.Product(i) / (FixedUnits.Polynomial * FixedUnits.Product(i - 1)));
             (product, next) = (next, product);
         }
         return product!;
@@ -111,8 +107,7 @@ internal sealed unsafe class FixedForm : INewtonSchulzForm
     /// <summary>X ← Q·X, or X·Q where X is tall.</summary>
     private void Multiply(FixedMatrix factor, int block)
     {
-        var right = IsWide ? matrix : factor;
-        right.Interleave();
-        result.Become(IsWide ? factor.Left : matrix.Left, right.Panels, Side, FixedUnits.Values / (FixedUnits.Product(block) * units));
+        if (IsWide) matrix.Interleave();
+        result.Become(IsWide ? factor.LeftOfPanels : matrix.Left, IsWide ? matrix.Panels : factor.Panels, Side, FixedUnits.Values / (FixedUnits.Product(block) * units));
     }
 }

@@ -49,7 +49,7 @@ internal sealed unsafe class FixedMatrix : IDisposable
     /// <summary>Fills the panels with its transpose.</summary>
     public void InterleaveTurned() => FixedProduct.InterleaveTurned(Start, Rows, Columns, Panels);
 
-    /// <summary>This symmetric matrix ← left · right, in other units.</summary>
+    /// <summary>The panels of this symmetric matrix ← left · right, in other units; itself only from the diagonal on.</summary>
     /// <param name="left">The left operand.</param>
     /// <param name="panels">The right one.</param>
     /// <param name="k">Summed.</param>
@@ -57,7 +57,7 @@ internal sealed unsafe class FixedMatrix : IDisposable
     public void BecomeSymmetric(FixedOperand left, short* panels, int k, float factor)
     {
         FixedProduct.Multiply(left, panels, Rows, k, Rows, isSymmetric: true, new Scaled(Start, Columns, factor));
-        FixedProduct.Mirror(Start, Rows);
+        FixedProduct.InterleaveSymmetric(Start, Rows, Panels);
     }
 
     /// <summary>This ← left · right, whose panels are filled, in other units.</summary>
@@ -67,18 +67,18 @@ internal sealed unsafe class FixedMatrix : IDisposable
     public void Become(FixedOperand left, short* panels, int k, float factor) =>
         FixedProduct.Multiply(left, panels, Rows, k, Columns, isSymmetric: false, new Scaled(Start, Columns, factor));
 
-    /// <summary>This ← aI + bR + cR², with R's panels filled.</summary>
+    /// <summary>The panels of this symmetric matrix ← aI + bR + cR², by those of R; itself only from the diagonal on.</summary>
     public void BecomePolynomial(FixedMatrix gram)
     {
         const float units = FixedUnits.Polynomial / FixedUnits.Gram;
-        FixedProduct.Multiply(gram.Left, gram.Panels, Rows, Rows, Rows, isSymmetric: true, new Polynomial(gram.Start, Start, Columns, NewtonSchulz.B * units, NewtonSchulz.C * units / FixedUnits.Gram));
-        FixedProduct.Mirror(Start, Rows);
+        FixedProduct.Multiply(gram.LeftOfPanels, gram.Panels, Rows, Rows, Rows, isSymmetric: true, new Polynomial(gram.Start, Start, Columns, NewtonSchulz.B * units, NewtonSchulz.C * units / FixedUnits.Gram));
         var diagonal = (int)MathF.Round(NewtonSchulz.A * FixedUnits.Polynomial);
         for (var i = 0; i < Rows; i++)
         {
             var place = Start + (long)i * Columns + i;
             *place = (short)Math.Clamp(*place + diagonal, -short.MaxValue, short.MaxValue);
         }
+        FixedProduct.InterleaveSymmetric(Start, Rows, Panels);
     }
 
     /// <inheritdoc/>

@@ -83,42 +83,54 @@ internal static unsafe class FixedProduct
     public static void Interleave(short* values, int k, int n, short* panels) =>
         ThreadTeam.ForRows(n / Panel, PanelsAtOnce(k), (first, end) =>
         {
-            for (var panel = (int)first; panel < end; panel++)
-            {
-                var target = panels + (nint)panel * k * Panel;
-                for (var row = 0; row < k; row += 2, target += 2 * Panel)
-                {
-                    var (even, odd) = (Vector256.Load(values + (nint)row * n + panel * Panel), Vector256.Load(values + (nint)(row + 1) * n + panel * Panel));
-                    FixedVectors.UnpackLow(even, odd).Store(target);
-                    FixedVectors.UnpackHigh(even, odd).Store(target + Panel);
-                }
-            }
+            for (var panel = (int)first; panel < end; panel++) Interleave(values, k, n, panel, k, panels);
         });
 
     /// <summary>Panels of the transpose of a matrix <c>[n, k]</c>.</summary>
     public static void InterleaveTurned(short* values, int n, int k, short* panels) =>
         ThreadTeam.ForRows(n / Panel, PanelsAtOnce(k), (first, end) =>
         {
-            var pairs = k / 2;
+            for (var panel = (int)first; panel < end; panel++) InterleaveTurned(values, k, panel, 0, panels);
+        });
+
+    /// <summary>Panels of a symmetric matrix <c>[m, m]</c>, of which only the diagonal and what lies right of it are read; below it, what is near is made alike.</summary>
+    public static void InterleaveSymmetric(short* values, int m, short* panels) =>
+        ThreadTeam.ForRows(m / Panel, PanelsAtOnce(m), (first, end) =>
+        {
             for (var panel = (int)first; panel < end; panel++)
             {
-                int* source = (int*)values + (nint)panel * Panel * pairs, target = (int*)panels + (nint)panel * pairs * Panel;
-                for (var pair = 0; pair < pairs; pair += 8)
-                {
-                    Blocks.Turn(source + pair, source + 8 * pairs + pair, pairs, target + pair * Panel, Panel);
-                    Blocks.Turn(source + 4 * pairs + pair, source + 12 * pairs + pair, pairs, target + pair * Panel + 8, Panel);
-                }
+                var block = values + (nint)panel * Panel * (m + 1);
+                // Rounded factors do not commute exactly, and what is not symmetric would add up.
+                for (var row = 1; row < Panel; row++)
+                    for (var column = 0; column < row; column++) block[row * m + column] = block[column * m + row];
+                Interleave(values, m, m, panel, (panel + 1) * Panel, panels);
+                InterleaveTurned(values, m, panel, (panel + 1) * Panel, panels);
             }
         });
 
-    /// <summary>Copies what lies in and right of the diagonal panels of a symmetric matrix <c>[m, m]</c> below them.</summary>
-    public static void Mirror(short* values, int m) =>
-        ThreadTeam.ForRows(m / Panel, PanelsAtOnce(m), (first, end) =>
+    /// <summary>One panel's first rows of a matrix <c>[k, n]</c>.</summary>
+    private static void Interleave(short* values, int k, int n, int panel, int rows, short* panels)
+    {
+        short* source = values + panel * Panel, target = panels + (nint)panel * k * Panel;
+        for (var row = 0; row < rows; row += 2, source += 2 * n, target += 2 * Panel)
         {
-            for (var row = (int)first * Panel; row < end * Panel; row += 8)
-                for (var column = (row / Panel + 1) * Panel; column < m; column += 8)
-                    Blocks.Turn(values + (nint)row * m + column, values + (nint)column * m + row, m);
-        });
+            var (even, odd) = (Vector256.Load(source), Vector256.Load(source + n));
+            FixedVectors.UnpackLow(even, odd).Store(target);
+            FixedVectors.UnpackHigh(even, odd).Store(target + Panel);
+        }
+    }
+
+    /// <summary>One panel's rows from <paramref name="row"/> on, of the transpose of a matrix <c>[n, k]</c>.</summary>
+    private static void InterleaveTurned(short* values, int k, int panel, int row, short* panels)
+    {
+        var pairs = k / 2;
+        int* source = (int*)values + (nint)panel * Panel * pairs, target = (int*)panels + (nint)panel * pairs * Panel;
+        for (var pair = row / 2; pair < pairs; pair += 8)
+        {
+            Blocks.Turn(source + pair, source + 8 * pairs + pair, pairs, target + pair * Panel, Panel);
+            Blocks.Turn(source + 4 * pairs + pair, source + 12 * pairs + pair, pairs, target + pair * Panel + 8, Panel);
+        }
+    }
 
     /// <summary>So many that a thread has some work.</summary>
     private static int PanelsAtOnce(long workOfOne) => (int)Math.Max(1, (1 << 15) / Math.Max(1, workOfOne));

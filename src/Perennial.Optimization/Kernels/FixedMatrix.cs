@@ -64,6 +64,10 @@ internal sealed unsafe class FixedMatrix : IDisposable
     public void BecomeProduct(FixedMatrix left, FixedMatrix right, float factor) => Become(left.Left, right.Panels, left.Columns, factor);
 
     /// <summary>This ← left · right, in other units.</summary>
+    /// <param name="left">The left operand.</param>
+    /// <param name="panels">The right one.</param>
+    /// <param name="k">Summed.</param>
+    /// <param name="factor">Units of this in a unit of the product.</param>
     public void Become(FixedOperand left, short* panels, int k, float factor) =>
         FixedProduct.Multiply(left, panels, Rows, k, Columns, isSymmetric: false, new Scaled(Start, Columns, factor));
 
@@ -75,8 +79,8 @@ internal sealed unsafe class FixedMatrix : IDisposable
         var diagonal = (int)MathF.Round(NewtonSchulz.A * FixedUnits.Polynomial);
         for (var i = 0; i < Rows; i++)
         {
-            var place = Start + (long)i * Columns + i;
-            *place = (short)Math.Clamp(*place + diagonal, -short.MaxValue, short.MaxValue);
+            ref var element = ref Start[(long)i * Columns + i];
+            element = (short)Math.Clamp(element + diagonal, -short.MaxValue, short.MaxValue);
         }
         FixedProduct.InterleaveSymmetric(Start, Rows, Panels);
     }

@@ -15,31 +15,6 @@ internal interface IProductResult
     void Take(int row, int column, Vector256<int> first, Vector256<int> second);
 }
 
-/// <summary>Where the left operand of a product lies: pairs of neighbours along the summed dimension, one 32-bit word each.</summary>
-/// <param name="Start">The pair of row 0.</param>
-/// <param name="Row">Words from a row to the next within a group of four.</param>
-/// <param name="Pair">Words from a pair to the next.</param>
-/// <param name="Group">Words from a group of four rows to the next; 0 when the operand is made of panels.</param>
-internal readonly unsafe record struct FixedOperand(nint Start, nint Row, nint Pair, nint Group)
-{
-    /// <summary>A matrix as it lies, <c>[m, k]</c>.</summary>
-    public static FixedOperand Of(short* values, int k) => new((nint)values, k / 2, 1, 2 * k);
-
-    /// <summary>The transpose of what panels hold: <c>[m, k]</c> out of panels of <c>[k, m]</c>.</summary>
-    public static FixedOperand OfPanels(short* panels, int k) => new((nint)panels, 1, FixedProduct.Panel, 0) { PanelLength = k / 2 * FixedProduct.Panel };
-
-    private nint PanelLength { get; init; }
-
-    /// <summary>Where the pairs of a group of four rows begin.</summary>
-    public int* At(int row)
-    {
-        if (Group != 0) return (int*)Start + row / 4 * Group;
-        // Panels hold columns in the order 0-3, 8-11, 4-7, 12-15.
-        var place = row % FixedProduct.Panel;
-        return (int*)Start + row / FixedProduct.Panel * PanelLength + (place is 4 or 8 ? 12 - place : place);
-    }
-}
-
 /// <summary>
 /// Matrix products of 16-bit integers, summed exactly in 32 bits: pairs of neighbours along the summed dimension are multiplied and added by one
 /// instruction, so that a processor without bfloat16 products does 1.6 times as many as in float32. Integer sums are the same in any order:
@@ -93,7 +68,7 @@ internal static unsafe class FixedProduct
             for (var panel = (int)first; panel < end; panel++) InterleaveTurned(values, k, panel, 0, panels);
         });
 
-    /// <summary>Panels of a symmetric matrix <c>[m, m]</c>, of which only the diagonal and what lies right of it are read; below it, what is near is made alike.</summary>
+    /// <summary>Panels of a symmetric matrix <c>[m, m]</c>, of which only the diagonal and what lies right of it are read. Below it, the diagonal's blocks are made alike.</summary>
     public static void InterleaveSymmetric(short* values, int m, short* panels) =>
         ThreadTeam.ForRows(m / Panel, PanelsAtOnce(m), (first, end) =>
         {

@@ -6,6 +6,7 @@ namespace Perennial.Optimization;
 /// <summary>A matrix with its shorter side first, as an operand.</summary>
 internal sealed class FloatOperand : IDisposable
 {
+    /// <summary>Undefined content.</summary>
     public FloatOperand(ScalarType type, long rows, long columns)
     {
         Stored = HugePages.Empty(type, rows, columns);
@@ -18,6 +19,7 @@ internal sealed class FloatOperand : IDisposable
     /// <summary>As given, <c>[rows, columns]</c>.</summary>
     public Tensor Stored { get; }
 
+    /// <summary>Its transpose.</summary>
     public Tensor Turned { get; }
 
     /// <summary>Strips of X.</summary>
@@ -33,6 +35,7 @@ internal sealed class FloatOperand : IDisposable
         else Stored.addmm_(operand.Stored, factor.Values, 0, 1);
     }
 
+    /// <inheritdoc/>
     public void Dispose()
     {
         foreach (var tensor in (Tensor[])[.. Rows, .. Tails, Turned, Stored]) tensor.Dispose();

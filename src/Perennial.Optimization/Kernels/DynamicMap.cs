@@ -36,8 +36,8 @@ internal static class DynamicMap
     /// before the decades and one behind them there are nine bands and eight entries: the first and the last share one.
     /// </summary>
     /// <param name="Slope">Value of a step in rank, by the exponent of a rank modulo 8.</param>
-    /// <param name="Start">Value at rank 0, by the same.</param>
-    /// <param name="RanksPerUnit">Steps in rank of a unit of value, for the bin that holds a number, by band.</param>
+    /// <param name="Start">Value at rank 0, by the same; signed in parts of the decade's first rank.</param>
+    /// <param name="RanksPerUnit">Steps in rank of a unit of value, over two to the power of the band, by band.</param>
     /// <param name="Next">Smallest magnitude that belongs to the band behind, by band.</param>
     internal readonly record struct Tables(Vector256<float> Slope, Vector256<float> Start, Vector256<float> RanksPerUnit, Vector256<float> Next)
     {
@@ -53,14 +53,14 @@ internal static class DynamicMap
             {
                 double bins = 1 << (signed ? decade : decade + 1), size = Math.Pow(10, decade - Decades + 1);
                 var exponent = (decade + (signed ? 127 : 128)) % 8;
-                (slope[exponent], start[exponent]) = ((float)(0.9 * size / bins), (float)(size * (0.1 - 0.9 + 0.45 / bins)));
+                (slope[exponent], start[exponent]) = ((float)(0.9 * size / bins), (float)(size * (0.1 - 0.9 + 0.45 / bins) / (signed ? bins : 1)));
                 // Half-way between the decade's first code and the code before it.
                 var code = signed ? 127 + (1 << decade) : (1 << (decade + 1)) - 1;
-                (perUnit[decade + 1], next[decade]) = ((float)(bins / (0.9 * size)), (float)(((double)values[code] + values[code - 1]) / 2));
+                (perUnit[decade + 1], next[decade]) = ((float)(bins / (0.9 * size) / (1 << (decade + 1))), (float)(((double)values[code] + values[code - 1]) / 2));
             }
             next[7] = (float)(((double)values[255] + values[254]) / 2);
             // One's line ends between its rank and the next, zero's below the first decade's.
-            (slope[signed ? 6 : 7], start[signed ? 6 : 7], perUnit[0]) = signed ? (1f / 128, 0f, 14.5f) : (1f / 255, -1f / 255, 29f);
+            (slope[signed ? 6 : 7], start[signed ? 6 : 7], perUnit[0]) = signed ? (1f / 128, 0f, 0.05625f) : (1f / 255, -1f / 255, 0.1125f);
             return new(Vector256.Create(slope), Vector256.Create(start), Vector256.Create(perUnit), Vector256.Create(next));
         }
     }
@@ -78,11 +78,11 @@ internal static class DynamicMap
             var at = counted.AsInt32() >>> 23;
             return Vector256.FusedMultiplyAdd(counted, Look(tables.Slope, at), Look(tables.Start, at));
         }
-        var shifted = code - Vector256.Create(127);
-        var rank = Vector256.ConvertToSingle(Vector256.Abs(shifted));
-        // Zero has no exponent: it is given the one before the first, which is one's modulo 8.
-        var exponent = Vector256.Max(rank.AsInt32() >>> 23, Vector256.Create(126));
-        return Vector256.FusedMultiplyAdd(rank, Look(tables.Slope, exponent), Look(tables.Start, exponent)) ^ (shifted & Vector256.Create(int.MinValue)).AsSingle();
+        var rank = Vector256.ConvertToSingle(code - Vector256.Create(127));
+        // The power of two below, with the rank's sign: what is added at rank 0 has that sign too, and zero stays zero. Of an exponent three bits are looked at.
+        var exponent = rank.AsInt32() >>> 23;
+        var power = (rank.AsInt32() & Vector256.Create(unchecked((int)0xff800000))).AsSingle();
+        return Vector256.FusedMultiplyAdd(rank, Look(tables.Slope, exponent), power * Look(tables.Start, exponent));
     }
 
     /// <summary>The places, before <see cref="Narrow"/>, of the codes nearest to eight numbers in −1 … 1.</summary>
@@ -92,11 +92,11 @@ internal static class DynamicMap
         var size = signed ? Vector256.Abs(value) : value;
         var band = BandOrBefore(size);
         band -= Vector256.GreaterThanOrEqual(size, Look(tables.Next, band)).AsInt32();
-        // The lowest rank of a band is a power of two: the highest one and the rank of value 0 (bins − bins·0.1/0.9) follow from it in fewer
-        // instructions than another look into a table. What lies between two bands and belongs to the lower one gets its highest rank.
-        var lowest = (band << 23) + Vector256.Create((signed ? 126 : 127) << 23);
-        var number = Vector256.FusedMultiplyAdd(size, Look(tables.RanksPerUnit, band), lowest.AsSingle() * Vector256.Create(8f / 9));
-        var rank = Vector256.ConvertToInt32Native(Vector256.MinNative(number, (lowest | Vector256.Create(0x7fffff)).AsSingle()));
+        // The lowest rank of a band is a power of two, and the rank of value 0 is 8/9 of it (bins − bins·0.1/0.9): in parts of that power, ranks of all bands
+        // begin and end alike, and an addition to the exponent makes them whole. What lies between two bands and belongs to the lower one gets its highest rank.
+        var (origin, highest) = signed ? (0.5f * (8f / 9), 0.99999994f) : (8f / 9, 1.9999999f);
+        var part = Vector256.MinNative(Vector256.FusedMultiplyAdd(size, Look(tables.RanksPerUnit, band), Vector256.Create(origin)), Vector256.Create(highest));
+        var rank = Vector256.ConvertToInt32Native((part.AsInt32() + (band << 23)).AsSingle());
         if (!signed) return rank;
         if (Avx2.IsSupported) return Avx2.Sign(rank, value.AsInt32());
         var negative = value.AsInt32() >> 31;

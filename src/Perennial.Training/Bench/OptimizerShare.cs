@@ -10,8 +10,10 @@ namespace Perennial.Training.Bench;
 /// <param name="Shape">The shape's name.</param>
 /// <param name="AdamW">Median seconds of forward, backward and AdamW.</param>
 /// <param name="Other">The same with the optimizer in its place.</param>
+/// <param name="AdamWUpdate">Median seconds of finite test, norm, clip and AdamW in it.</param>
+/// <param name="OtherUpdate">The same with the optimizer.</param>
 /// <param name="Extra">Median over pairs of steps of other / AdamW − 1.</param>
-public sealed record OptimizerShareResult(string Kind, string Shape, double AdamW, double Other, double Extra);
+public sealed record OptimizerShareResult(string Kind, string Shape, double AdamW, double Other, double AdamWUpdate, double OtherUpdate, double Extra);
 
 /// <summary>What changing the optimizer does to the time of a whole step; the two kinds of step are timed in alternation.</summary>
 public static class OptimizerShare
@@ -28,18 +30,20 @@ public static class OptimizerShare
         var spec = new RecipeBinder(components).Bind<ComponentSpec<IOptimizer>>(RecipeDocument.Parse(kind, kind));
         using var plain = new FusedStep(shape, precision);
         using var other = new FusedStep(shape, precision, parameters => spec.Create(parameters));
-        List<double> adams = [], others = [], ratios = [];
+        List<StepTime> adams = [], others = [];
         for (var step = 1; step <= steps + 2; step++)
         {
             // Each is the first of its pair as often as the second.
-            double a, b;
-            if (step % 2 == 0) (a, b) = (plain.Run(step).Total, other.Run(step).Total);
-            else (b, a) = (other.Run(step).Total, plain.Run(step).Total);
+            StepTime a, b;
+            if (step % 2 == 0) (a, b) = (plain.Run(step), other.Run(step));
+            else (b, a) = (other.Run(step), plain.Run(step));
             if (step <= 2) continue;
             adams.Add(a);
             others.Add(b);
-            ratios.Add(b / a - 1);
         }
-        return new(kind, shape.Name, Quantile.Median(adams), Quantile.Median(others), Quantile.Median(ratios));
+        double Middle(IEnumerable<double> values) => Quantile.Median([.. values]);
+        return new(
+            kind, shape.Name, Middle(adams.Select(time => time.Total)), Middle(others.Select(time => time.Total)),
+            Middle(adams.Select(time => time.Optimizer)), Middle(others.Select(time => time.Optimizer)), Middle(adams.Zip(others, (a, b) => b.Total / a.Total - 1)));
     }
 }

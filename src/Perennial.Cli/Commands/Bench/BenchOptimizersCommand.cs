@@ -43,8 +43,8 @@ internal static class BenchOptimizersCommand
                 {
                     context.Cancellation.ThrowIfCancellationRequested();
                     var share = OptimizerShare.Run(components, kind, whole, Bfloat16.IsNative ? Precision.Bfloat16 : Precision.Float32, parsed.GetValue(steps));
-                    if (asJson) context.Out.WriteJson(new JsonObject { ["event"] = "whole-step", ["kind"] = kind, ["shape"] = share.Shape, ["adamw_seconds"] = share.AdamW, ["seconds"] = share.Other, ["extra"] = share.Extra });
-                    else context.Out.WriteLine($"whole step, {share.Shape}: adamw {share.AdamW * 1000:F1} ms, {kind} {share.Other * 1000:F1} ms: {share.Extra:+0.0%;-0.0%}");
+                    if (asJson) context.Out.WriteJson(new JsonObject { ["event"] = "whole-step", ["kind"] = kind, ["shape"] = share.Shape, ["adamw_seconds"] = share.AdamW, ["seconds"] = share.Other, ["adamw_update_seconds"] = share.AdamWUpdate, ["update_seconds"] = share.OtherUpdate, ["extra"] = share.Extra });
+                    else context.Out.WriteLine($"whole step, {share.Shape}: adamw {share.AdamW * 1000:F1} ms ({share.AdamWUpdate * 1000:F1} of them the update), {kind} {share.Other * 1000:F1} ms ({share.OtherUpdate * 1000:F1}): {share.Extra:+0.0%;-0.0%}");
                 }
             return ExitCode.Done;
         });

@@ -54,6 +54,9 @@ public static class MemoryBench
     {
         ArgumentNullException.ThrowIfNull(kind);
         var method = Methods[kind];
+        // What libtorch and the allocator keep for every further thread belongs to no method: one thread until the second look. The peak is that of all.
+        var threads = get_num_threads();
+        set_num_threads(1);
         // What the runtime and libtorch take for their own is taken before the first look.
         using (var small = new Subject(method, Config(1) with { Width = 64, Heads = 4, KeyValueHeads = 4, HeadWidth = 16, Intermediate = 128, Vocabulary = 512 })) small.Step();
         TorchRuntime.ReleaseFreeMemory();
@@ -64,6 +67,7 @@ public static class MemoryBench
         TorchRuntime.ReleaseFreeMemory();
         GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
         var grown = Resident() - before;
+        set_num_threads(threads);
         subject.Step();
         return new MemoryBenchResult(kind, subject.Model.Parameters.Layout.Length, Formula(subject), grown, Runs.MemoryEstimate.PeakResident() ?? 0);
     }

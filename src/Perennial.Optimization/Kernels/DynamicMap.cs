@@ -56,7 +56,7 @@ internal static class DynamicMap
                 (slope[exponent], start[exponent]) = ((float)(0.9 * size / bins), (float)(size * (0.1 - 0.9 + 0.45 / bins) / (signed ? bins : 1)));
                 // Half-way between the decade's first code and the code before it.
                 var code = signed ? 127 + (1 << decade) : (1 << (decade + 1)) - 1;
-                (perUnit[decade + 1], next[decade]) = ((float)(bins / (0.9 * size) / (1 << (decade + 1))), (float)(((double)values[code] + values[code - 1]) / 2));
+                (perUnit[decade + 1], next[decade]) = ((float)((signed ? 0.5 : 1) / (0.9 * size)), (float)(((double)values[code] + values[code - 1]) / 2));
             }
             next[7] = (float)(((double)values[255] + values[254]) / 2);
             // One's line ends between its rank and the next, zero's below the first decade's.

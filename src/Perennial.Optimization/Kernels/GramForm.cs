@@ -14,9 +14,6 @@ internal sealed class GramForm(long rows, long columns, int iterations) : INewto
     /// <inheritdoc/>
     public Tensor Input => values.Stored;
 
-    /// <summary>Whether it takes fewer operations than <see cref="DirectForm"/>.</summary>
-    public static bool IsCheaper(long rows, long columns, int iterations) => Flops(rows, columns, iterations) < DirectForm.Flops(ScalarType.Float32, rows, columns, iterations);
-
     /// <summary>Floating-point operations of the products.</summary>
     public static double Flops(long rows, long columns, int iterations)
     {

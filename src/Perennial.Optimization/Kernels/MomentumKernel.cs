@@ -29,8 +29,7 @@ internal static unsafe class MomentumKernel
                 high = Vector256.FusedMultiplyAdd(b, b, high);
             }
             var sum = Vector256.Sum(low + high);
-            var top = 0f;
-            for (var lane = 0; lane < 8; lane++) top = Math.Max(top, largest[lane]);
+            var top = Lanes.Largest(largest);
             for (; i < columns; i++)
             {
                 m[i] = MathF.FusedMultiplyAdd(m[i], mu, g[i] * scale);

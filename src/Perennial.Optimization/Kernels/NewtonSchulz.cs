@@ -29,13 +29,7 @@ internal sealed class NewtonSchulz : IDisposable
     public NewtonSchulz(ProductPrecision products, long rows, long columns, int iterations)
     {
         (Rows, Columns) = (rows, columns);
-        form = products switch
-        {
-            ProductPrecision.Fixed16 => new FixedForm(rows, columns, iterations),
-            ProductPrecision.Float32 when GramForm.IsCheaper(rows, columns, iterations) => new GramForm(rows, columns, iterations),
-            ProductPrecision.Float32 => new DirectForm(ScalarType.Float32, rows, columns, iterations),
-            _ => new DirectForm(ScalarType.BFloat16, rows, columns, iterations),
-        };
+        form = Choose(products, rows, columns, iterations).Make();
     }
 
     /// <summary>Rows of the matrix.</summary>
@@ -61,13 +55,7 @@ internal sealed class NewtonSchulz : IDisposable
     /// <param name="rows">Rows.</param>
     /// <param name="columns">Columns.</param>
     /// <param name="iterations">Iterations.</param>
-    public static ProductWork Work(ProductPrecision products, long rows, long columns, int iterations) => products switch
-    {
-        ProductPrecision.Fixed16 => FixedForm.Work(rows, columns, iterations),
-        ProductPrecision.Float32 when GramForm.IsCheaper(rows, columns, iterations) => new(GramForm.Flops(rows, columns, iterations), Integers: 0),
-        ProductPrecision.Float32 => new(DirectForm.Flops(ScalarType.Float32, rows, columns, iterations), Integers: 0),
-        _ => new(DirectForm.Flops(ScalarType.BFloat16, rows, columns, iterations), Integers: 0),
-    };
+    public static ProductWork Work(ProductPrecision products, long rows, long columns, int iterations) => Choose(products, rows, columns, iterations).Work;
 
     /// <summary>Makes ready for a matrix.</summary>
     /// <param name="norm">Its Frobenius norm.</param>
@@ -85,6 +73,16 @@ internal sealed class NewtonSchulz : IDisposable
 
     /// <inheritdoc/>
     public void Dispose() => form.Dispose();
+
+    private static (ProductWork Work, Func<INewtonSchulzForm> Make) Choose(ProductPrecision products, long rows, long columns, int iterations)
+    {
+        if (products == ProductPrecision.Fixed16) return (FixedForm.Work(rows, columns, iterations), () => new FixedForm(rows, columns, iterations));
+        var type = products == ProductPrecision.Float32 ? ScalarType.Float32 : ScalarType.BFloat16;
+        var (direct, byGram) = (DirectForm.Flops(type, rows, columns, iterations), GramForm.Flops(rows, columns, iterations));
+        return type == ScalarType.Float32 && byGram < direct
+            ? (new(byGram, Integers: 0), () => new GramForm(rows, columns, iterations))
+            : (new(direct, Integers: 0), () => new DirectForm(type, rows, columns, iterations));
+    }
 }
 
 /// <summary>One way to compute the iteration.</summary>

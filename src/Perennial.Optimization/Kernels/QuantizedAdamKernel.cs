@@ -71,7 +71,7 @@ internal readonly unsafe struct QuantizedAdamKernel(AdamStep step)
             var direction = moment / Vector256.FusedMultiplyAdd(Vector256.Sqrt(square), root, small);
             Vector256.FusedMultiplyAdd(direction, move, Vector256.Load(p + i) * kept).Store(p + i);
         }
-        (scale1, scale2) = (Largest(most1), Largest(most2));
+        (scale1, scale2) = (Lanes.Largest(most1), Lanes.Largest(most2));
         var (inverse1, inverse2) = (Vector256.Create(scale1 > 0 ? 1 / scale1 : 0), Vector256.Create(scale2 > 0 ? 1 / scale2 : 0));
         Encode(firsts, inverse1, signed, signed: true, m);
         Encode(seconds, inverse2, unsigned, signed: false, v);
@@ -84,13 +84,6 @@ internal readonly unsafe struct QuantizedAdamKernel(AdamStep step)
             DynamicMap.Narrow(
                 DynamicMap.Encode(Vector256.Load(values + i) * inverse, tables, signed), DynamicMap.Encode(Vector256.Load(values + i + 8) * inverse, tables, signed),
                 DynamicMap.Encode(Vector256.Load(values + i + 16) * inverse, tables, signed), DynamicMap.Encode(Vector256.Load(values + i + 24) * inverse, tables, signed), signed).Store(codes + i);
-    }
-
-    private static float Largest(Vector256<float> values)
-    {
-        var four = Vector128.MaxNative(values.GetLower(), values.GetUpper());
-        var two = Vector128.MaxNative(four, Vector128.Shuffle(four, Vector128.Create(2, 3, 0, 1)));
-        return float.MaxNative(two[0], two[1]);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
